@@ -1,0 +1,37 @@
+package web
+
+import "net/http"
+
+// A List is the envelope of every collection.
+type List[T any] struct {
+	Data []T  `json:"data"`
+	Page Page `json:"page"`
+}
+
+// A Page says how to go on. A nil NextCursor is the last page, sent as null.
+type Page struct {
+	Limit      int     `json:"limit"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// MarshalJSON sends no rows as [] and never as null: clients loop over data.
+// It goes through Encode because json.Marshal would escape < and > again.
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	type plain List[T]
+	if l.Data == nil {
+		l.Data = []T{}
+	}
+	return Encode(plain(l))
+}
+
+// NextLink sets the Link header (RFC 8288) to the same request with another
+// cursor. It has no host: behind a proxy, the Host header is not ours to trust.
+// An empty cursor is the last page and sets nothing.
+func NextLink(w http.ResponseWriter, r *http.Request, cursor string) {
+	if cursor == "" {
+		return
+	}
+	q := r.URL.Query()
+	q.Set("cursor", cursor)
+	w.Header().Set("Link", "<"+r.URL.EscapedPath()+"?"+q.Encode()+`>; rel="next"`)
+}

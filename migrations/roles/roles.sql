@@ -1,0 +1,51 @@
+-- The four roles of the shop, for a superuser to run once, connected to the
+-- shop's database. Running it again changes nothing. Passwords are not its
+-- business: give them with ALTER ROLE ... PASSWORD, or use certificates.
+--
+--   shop_owner  owns the schema and runs the migrations; nothing else uses it
+--   shop_rw     the write pool: INSERT, UPDATE and few DELETEs, no DDL
+--   shop_ro     every read pool and the monitor: SELECT only. A missing grant is
+--               what stops a write; default_transaction_read_only alone does
+--               not, because a session may switch it off
+--   replicator  streams WAL to the standbys
+DO $$
+DECLARE wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['shop_owner', 'shop_rw', 'shop_ro'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', wanted);
+        END IF;
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'replicator') THEN
+        CREATE ROLE replicator LOGIN REPLICATION;
+    END IF;
+END $$;
+
+-- pg_temp comes last so that a temporary table can never stand in for a real one.
+ALTER ROLE shop_owner SET search_path = public, pg_temp;
+ALTER ROLE shop_rw    SET search_path = public, pg_temp;
+ALTER ROLE shop_ro    SET search_path = public, pg_temp;
+
+-- A hot stock row is locked for a whole synchronous commit, so a waiting
+-- checkout gives up after 2 s and says so instead of queueing for ever.
+ALTER ROLE shop_rw SET statement_timeout = '5s';
+ALTER ROLE shop_rw SET lock_timeout = '2s';
+ALTER ROLE shop_rw SET idle_in_transaction_session_timeout = '10s';
+
+-- Shorter than max_standby_streaming_delay (30 s by default): a slow read is
+-- cancelled before it can hold replay up and cause the lag it then suffers from.
+ALTER ROLE shop_ro SET statement_timeout = '3s';
+ALTER ROLE shop_ro SET lock_timeout = '1s';
+ALTER ROLE shop_ro SET idle_in_transaction_session_timeout = '5s';
+ALTER ROLE shop_ro SET default_transaction_read_only = on;
+
+-- An ALTER TABLE that waits for its lock blocks every reader behind it.
+ALTER ROLE shop_owner SET lock_timeout = '5s';
+
+-- received_tli of pg_stat_wal_receiver and the rows of pg_stat_replication are
+-- NULL without it; Leeway would have to treat every standby as unknown.
+GRANT pg_monitor TO shop_ro;
+
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT CREATE, USAGE ON SCHEMA public TO shop_owner;
+GRANT USAGE ON SCHEMA public TO shop_rw, shop_ro;

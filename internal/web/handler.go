@@ -57,11 +57,8 @@ func (rn *Renderer) Handle(fn func(http.ResponseWriter, *http.Request) error) ht
 // unknown routes, refused methods, overload and panics all end here.
 func (rn *Renderer) Error(w http.ResponseWriter, req *http.Request, err error) {
 	p := rn.Resolve(err)
-	gone := errors.Is(err, context.Canceled) && req.Context().Err() != nil
-	if gone && p == internal {
-		// Returning without an answer would be an empty 200, and the caller may
-		// still be there: at shutdown the server cancels its base context.
-		p = shuttingDown
+	if p == internal && errors.Is(err, context.Canceled) {
+		p = interrupted(req.Context())
 	}
 	rn.record(req, p, err, started(w))
 	rn.write(w, req, p)
@@ -71,6 +68,19 @@ var (
 	deadline     = &Problem{Status: http.StatusGatewayTimeout, Code: "deadline"}
 	shuttingDown = &Problem{Status: http.StatusServiceUnavailable, Code: "shutting_down"}
 )
+
+// interrupted tells why work was cancelled. When the client has gone, nobody
+// reads the answer; but returning without one would be an empty 200, and at
+// shutdown, when the server cancels its base context, the client is still there.
+func interrupted(ctx context.Context) *Problem {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return shuttingDown
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return deadline
+	}
+	return internal // we cancelled it ourselves: a bug
+}
 
 // Resolve finds the problem for err: the table first, so that a domain may
 // rename what passes through it (an expired context during a commit is

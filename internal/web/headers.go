@@ -114,7 +114,7 @@ func NotModified(w http.ResponseWriter, r *http.Request, etag string) bool {
 
 // entityTag is RFC 9110, section 8.8.3. Commas may stand inside the quotes, so
 // a list cannot simply be split.
-var entityTag = regexp.MustCompile(`^(?:W/)?"[\x21\x23-\x7E\x80-\xFF]*"`)
+var entityTag = regexp.MustCompile(`^(?:W/)?"[^\x00-\x20"\x7F]*"`)
 
 // entityTags splits a list; ok is false when some element is not an entity tag.
 // Empty elements are skipped (section 5.6.1.2).

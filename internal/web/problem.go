@@ -143,4 +143,3 @@ func (p *Problem) retryAfter() int64 {
 // internal is the opaque 500, and what is sent when even a problem cannot be
 // encoded: it has no field that could fail.
 var internal = &Problem{Status: http.StatusInternalServerError, Code: "internal"}
-

@@ -35,7 +35,7 @@ func ParseQuery(r *http.Request, names ...string) (*Query, error) {
 	q := &Query{values: values}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(names, name) {
-			q.fail(name, "unknown_parameter", "is not a parameter of this route")
+			q.Fail(name, "unknown_parameter", "is not a parameter of this route")
 		}
 	}
 	if len(q.errs) > 0 {
@@ -43,10 +43,13 @@ func ParseQuery(r *http.Request, names ...string) (*Query, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if slices.ContainsFunc(values[name], func(s string) bool { return !cleanText(s, "") }) {
-			q.fail(name, "invalid_text", "must be UTF-8 without control characters")
+			q.Fail(name, "invalid_text", "must be UTF-8 without control characters")
 		}
 	}
-	return q, q.Err()
+	if err := q.Err(); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 // Err is nil or a 400 invalid_parameter with everything collected.
@@ -58,9 +61,7 @@ func (q *Query) Err() error {
 }
 
 // Fail notes an error of the caller's own, such as price_min above price_max.
-func (q *Query) Fail(name, code, detail string) { q.fail(name, code, detail) }
-
-func (q *Query) fail(name, code, detail string) {
+func (q *Query) Fail(name, code, detail string) {
 	if len(q.errs) < maxFieldErrors {
 		q.errs = append(q.errs, FieldError{Pointer: name, Code: code, Detail: detail})
 	}
@@ -71,7 +72,7 @@ func (q *Query) fail(name, code, detail string) {
 func (q *Query) one(name string) (string, bool) {
 	values := q.values[name]
 	if len(values) > 1 {
-		q.fail(name, "repeated", "must appear once")
+		q.Fail(name, "repeated", "must appear once")
 	}
 	if len(values) != 1 {
 		return "", false
@@ -79,24 +80,24 @@ func (q *Query) one(name string) (string, bool) {
 	return values[0], true
 }
 
-// Int returns a decimal integer in min..max, or def if the parameter is absent.
-func (q *Query) Int(name string, def, min, max int) int {
-	n := q.Int64Ptr(name, int64(min), int64(max))
+// Int returns a decimal integer in lo..hi, or def if the parameter is absent.
+func (q *Query) Int(name string, def, lo, hi int) int {
+	n := q.Int64Ptr(name, int64(lo), int64(hi))
 	if n == nil {
 		return def
 	}
 	return int(*n)
 }
 
-// Int64Ptr returns a decimal integer in min..max, or nil if it is absent.
-func (q *Query) Int64Ptr(name string, min, max int64) *int64 {
+// Int64Ptr returns a decimal integer in lo..hi, or nil if it is absent.
+func (q *Query) Int64Ptr(name string, lo, hi int64) *int64 {
 	s, ok := q.one(name)
 	if !ok {
 		return nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < min || n > max {
-		q.fail(name, "out_of_range", fmt.Sprintf("must be an integer in %d..%d", min, max))
+	if err != nil || n < lo || n > hi {
+		q.Fail(name, "out_of_range", fmt.Sprintf("must be an integer in %d..%d", lo, hi))
 		return nil
 	}
 	return &n
@@ -110,17 +111,17 @@ func (q *Query) Bool(name string) *bool {
 	}
 	b := s == "true"
 	if !b && s != "false" {
-		q.fail(name, "invalid_boolean", "must be true or false")
+		q.Fail(name, "invalid_boolean", "must be true or false")
 		return nil
 	}
 	return &b
 }
 
-// String returns "" if the parameter is absent.
+// String returns "" if the parameter is absent or empty.
 func (q *Query) String(name string, maxRunes int) string {
 	s, _ := q.one(name)
 	if utf8.RuneCountInString(s) > maxRunes {
-		q.fail(name, "too_long", fmt.Sprintf("must have at most %d characters", maxRunes))
+		q.Fail(name, "too_long", fmt.Sprintf("must have at most %d characters", maxRunes))
 		return ""
 	}
 	return s
@@ -133,7 +134,7 @@ func (q *Query) Enum(name, def string, allowed ...string) string {
 		return def
 	}
 	if !slices.Contains(allowed, s) {
-		q.fail(name, "not_allowed", "must be one of "+strings.Join(allowed, ", "))
+		q.Fail(name, "not_allowed", "must be one of "+strings.Join(allowed, ", "))
 		return def
 	}
 	return s
@@ -143,7 +144,7 @@ func (q *Query) Enum(name, def string, allowed ...string) string {
 func (q *Query) All(name string, maxCount int) []string {
 	values := q.values[name]
 	if len(values) > maxCount {
-		q.fail(name, "too_many", fmt.Sprintf("must appear at most %d times", maxCount))
+		q.Fail(name, "too_many", fmt.Sprintf("must appear at most %d times", maxCount))
 		return nil
 	}
 	return values
@@ -153,12 +154,12 @@ func (q *Query) All(name string, maxCount int) []string {
 func (q *Query) IDs(name string, maxCount int) []id.ID {
 	var ids []id.ID
 	for _, s := range q.All(name, maxCount) {
-		one, err := id.Parse(s)
+		parsed, err := id.Parse(s)
 		if err != nil {
-			q.fail(name, "invalid_id", "must be a UUID of 36 characters")
+			q.Fail(name, "invalid_id", "must be a UUID of 36 characters")
 			return nil
 		}
-		ids = append(ids, one)
+		ids = append(ids, parsed)
 	}
 	return ids
 }

@@ -69,18 +69,18 @@ func (rn *Renderer) AcceptJSON(next http.Handler) http.Handler {
 // no preference.
 func takesJSON(accept []string) bool {
 	precedence := map[string]int{"*/*": 1, "application/*": 2, "application/json": 3}
-	best, takes, any := 0, false, false
+	best, takes, stated := 0, false, false
 	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		mediaType, params, err := mime.ParseMediaType(part)
 		if err != nil || !strings.Contains(mediaType, "/") {
 			continue
 		}
-		any = true
+		stated = true
 		if p := precedence[mediaType]; p > best {
 			best, takes = p, weight(params) > 0
 		}
 	}
-	return takes || !any
+	return takes || !stated
 }
 
 // weight is 1 for a q that is absent or malformed: better to answer than not.

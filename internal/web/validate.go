@@ -23,24 +23,24 @@ func (v *Validator) Check(ok bool, pointer, code, detail string) {
 	}
 }
 
-// Text checks one line of text: min..max runes, without control characters.
+// Text checks one line of text: lo..hi runes, without control characters.
 // PostgreSQL refuses NUL in text (22021), which would otherwise be a 500.
-// Blanks at the ends do not count towards min, so that " " is no name.
-func (v *Validator) Text(s, pointer string, min, max int) {
-	v.text(s, pointer, min, max, cleanText(s, ""))
+// Blanks at the ends do not count towards lo, so that " " is no name.
+func (v *Validator) Text(s, pointer string, lo, hi int) {
+	v.text(s, pointer, lo, hi, cleanText(s, ""))
 }
 
 // Multiline is Text for prose, where newlines and tabs are welcome.
-func (v *Validator) Multiline(s, pointer string, min, max int) {
-	v.text(s, pointer, min, max, cleanText(s, "\r\n\t"))
+func (v *Validator) Multiline(s, pointer string, lo, hi int) {
+	v.text(s, pointer, lo, hi, cleanText(s, "\r\n\t"))
 }
 
-func (v *Validator) text(s, pointer string, min, max int, clean bool) {
+func (v *Validator) text(s, pointer string, lo, hi int, clean bool) {
 	v.Check(clean, pointer, "invalid_text", "must be UTF-8 without control characters")
-	v.Check(utf8.RuneCountInString(strings.TrimSpace(s)) >= min, pointer, "too_short",
-		"must have at least "+strconv.Itoa(min)+" characters")
-	v.Check(utf8.RuneCountInString(s) <= max, pointer, "too_long",
-		"must have at most "+strconv.Itoa(max)+" characters")
+	v.Check(utf8.RuneCountInString(strings.TrimSpace(s)) >= lo, pointer, "too_short",
+		"must have at least "+strconv.Itoa(lo)+" characters")
+	v.Check(utf8.RuneCountInString(s) <= hi, pointer, "too_long",
+		"must have at most "+strconv.Itoa(hi)+" characters")
 }
 
 // Err is nil or a 422 invalid_body with everything collected.

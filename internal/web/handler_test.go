@@ -1,0 +1,207 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/leeway/internal/web"
+)
+
+var errNoStock = errors.New("no stock")
+
+// lackError is a domain error with a payload, as insufficient_stock has.
+type lackError struct{ available int }
+
+func (e *lackError) Error() string { return "lack" }
+func (e *lackError) Unwrap() error { return errNoStock }
+
+var stockTable = web.Mapping{
+	Err:     errNoStock,
+	Problem: web.Problem{Status: http.StatusConflict, Code: "insufficient_stock"},
+	Fill: func(err error, p *web.Problem) {
+		if lack, ok := errors.AsType[*lackError](err); ok {
+			p.Fields = map[string]any{"available": lack.available, "status": "forged"}
+		}
+	},
+}
+
+func TestErrorBecomesProblem(t *testing.T) {
+	t.Parallel()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	expired, cancel := context.WithTimeout(t.Context(), -time.Second)
+	defer cancel()
+	tests := []struct {
+		name   string
+		ctx    context.Context
+		err    error
+		status int
+		code   string
+		level  slog.Level
+	}{
+		{"a problem", t.Context(), web.NotFound, 404, "not_found", slog.LevelDebug},
+		{"a wrapped problem", t.Context(), fmt.Errorf("cart: %w", web.NotFound), 404, "not_found", slog.LevelDebug},
+		{"a sentinel of the table", t.Context(), fmt.Errorf("place: %w", errNoStock), 409, "insufficient_stock", slog.LevelDebug},
+		{"unknown", t.Context(), errors.New("secret row value"), 500, "internal", slog.LevelError},
+		{"deadline", t.Context(), fmt.Errorf("query: %w", context.DeadlineExceeded), 504, "deadline", slog.LevelWarn},
+		{"overload", t.Context(), &web.Problem{Status: 503, Code: "overloaded"}, 503, "overloaded", slog.LevelWarn},
+		{"client gone", cancelled, fmt.Errorf("query: %w", context.Canceled), 503, "shutting_down", slog.LevelDebug},
+		{"cancelled by the deadline", expired, context.Canceled, 504, "deadline", slog.LevelWarn},
+		{"cancelled by a bug of ours", t.Context(), context.Canceled, 500, "internal", slog.LevelError},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(tt.ctx, "GET", "/v1/carts/7?q=secret", nil)
+			res, log := serve(t, r, func(http.ResponseWriter, *http.Request) error { return tt.err }, stockTable)
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode != tt.status || !strings.Contains(string(body), `"code":"`+tt.code+`"`) {
+				t.Errorf("got %d %s, want %d %s", res.StatusCode, body, tt.status, tt.code)
+			}
+			if strings.Contains(string(body), "secret") {
+				t.Errorf("leaked: %s", body)
+			}
+			if len(log) != 1 || log[0]["level"] != tt.level.String() || log[0]["error"] != tt.err.Error() {
+				t.Errorf("log = %v, want one line at %s", log, tt.level)
+			}
+		})
+	}
+}
+
+func TestProblemDocument(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("POST", "/v1/carts/7/checkout?x=1", nil)
+	r.Header.Set("X-Request-Id", "abc")
+	log, _ := logger(t)
+	rn := web.NewRenderer(log).With(stockTable)
+	rec := httptest.NewRecorder()
+	web.RequestID(rn.Handle(func(http.ResponseWriter, *http.Request) error { return &lackError{2} })).ServeHTTP(rec, r)
+	want := map[string]any{
+		"type": "/problems/insufficient_stock", "title": "Insufficient stock", "status": 409.0,
+		"code": "insufficient_stock", "instance": "/v1/carts/7/checkout", "request_id": "abc",
+		"available": 2.0,
+	}
+	if diff := cmp.Diff(want, document(t, rec.Result())); diff != "" {
+		t.Error(diff)
+	}
+	if stockTable.Problem.Fields != nil {
+		t.Error("Fill changed the table")
+	}
+}
+
+func TestDomainTableComesFirst(t *testing.T) {
+	t.Parallel()
+	log, _ := logger(t)
+	base := web.NewRenderer(log, web.Mapping{Err: errNoStock, Problem: web.Problem{Status: 500, Code: "base"}})
+	domain := base.With(stockTable)
+	if got := domain.Resolve(errNoStock).Code; got != "insufficient_stock" {
+		t.Errorf("domain says %q", got)
+	}
+	if got := base.Resolve(errNoStock).Code; got != "base" {
+		t.Errorf("With changed its receiver: %q", got)
+	}
+}
+
+func TestProblemReplacesHeadersOfSuccess(t *testing.T) {
+	t.Parallel()
+	res, _ := serve(t, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("Location", "/x")
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Consistency-Token", "t")
+		return web.Unauthorized
+	})
+	document(t, res)
+	want := map[string]string{
+		"ETag": "", "Location": "", "Cache-Control": "no-store", "Consistency-Token": "t",
+		"WWW-Authenticate": `Bearer realm="leeway"`,
+	}
+	for name, value := range want {
+		if got := res.Header.Get(name); got != value {
+			t.Errorf("%s = %q, want %q", name, got, value)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status int
+		after  time.Duration
+		want   string
+	}{
+		{503, 0, "1"},
+		{429, time.Millisecond, "1"},
+		{503, 1001 * time.Millisecond, "2"},
+		{409, 3 * time.Second, "3"},
+		{409, 0, ""},
+	}
+	for _, tt := range tests {
+		res, _ := serve(t, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) error {
+			return &web.Problem{Status: tt.status, Code: "x", RetryAfter: tt.after}
+		})
+		if got := res.Header.Get("Retry-After"); got != tt.want {
+			t.Errorf("%d after %v: Retry-After = %q, want %q", tt.status, tt.after, got, tt.want)
+		}
+	}
+}
+
+func TestErrorAfterTheHeaderIsOnlyLogged(t *testing.T) {
+	t.Parallel()
+	res, log := serve(t, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, _ *http.Request) error {
+		if err := web.JSON(w, http.StatusCreated, "a"); err != nil {
+			return err
+		}
+		return errors.New("too late")
+	})
+	body, _ := io.ReadAll(res.Body)
+	if res.StatusCode != 201 || string(body) != "\"a\"\n" {
+		t.Errorf("got %d %q", res.StatusCode, body)
+	}
+	if len(log) != 1 || log[0]["answer_started"] != true {
+		t.Errorf("log = %v", log)
+	}
+}
+
+func TestUnencodableAnswerIsA500(t *testing.T) {
+	t.Parallel()
+	answers := map[string]func(http.ResponseWriter, *http.Request) error{
+		"value": func(w http.ResponseWriter, _ *http.Request) error { return web.JSON(w, 200, func() {}) },
+		"problem": func(http.ResponseWriter, *http.Request) error {
+			return &web.Problem{Status: 409, Code: "x", Fields: map[string]any{"f": func() {}}}
+		},
+	}
+	for name, fn := range answers {
+		res, _ := serve(t, httptest.NewRequest("GET", "/", nil), fn)
+		if doc := document(t, res); res.StatusCode != 500 || doc["code"] != "internal" {
+			t.Errorf("%s: got %d %v", name, res.StatusCode, doc)
+		}
+	}
+}
+
+func TestStoredAnswerIsReplayedByteForByte(t *testing.T) {
+	t.Parallel()
+	v := map[string]string{"name": "<b>&"}
+	stored, err := web.Encode(v)
+	if err != nil || string(stored) != "{\"name\":\"<b>&\"}\n" {
+		t.Fatalf("Encode = %q, %v", stored, err)
+	}
+	first, again := httptest.NewRecorder(), httptest.NewRecorder()
+	if err := errors.Join(web.JSON(first, 201, v), web.Raw(again, 201, stored)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first.Result().Header, again.Result().Header); diff != "" || first.Body.String() != again.Body.String() {
+		t.Errorf("%q, %q, headers %s", first.Body, again.Body, diff)
+	}
+}

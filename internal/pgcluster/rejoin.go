@@ -1,0 +1,175 @@
+package pgcluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Rejoin makes the node a standby of the current primary and returns when it
+// streams. What it has and the primary has not is thrown away: by pg_rewind, or
+// by a new base backup where that is impossible. The node may be running,
+// frozen, down or killed.
+func (n *Node) Rejoin(ctx context.Context) error {
+	roles := map[string]Role{n.name: RoleStandby}
+	return n.verb(ctx, "rejoin", roles, func(ctx context.Context) error {
+		primary, err := n.c.Primary(ctx)
+		if err != nil {
+			return err
+		}
+		if primary == n {
+			return fmt.Errorf("it is the primary: promote another node first")
+		}
+		return n.follow(ctx, primary)
+	})
+}
+
+func (n *Node) follow(ctx context.Context, primary *Node) error {
+	// pg_rewind reads the source's timeline from its control file, and that is
+	// the old one until the first checkpoint: without this it would find nothing
+	// to rewind, and the node would go on serving rows that do not exist.
+	if err := primary.exec(ctx, superuser, "CHECKPOINT"); err != nil {
+		return err
+	}
+	if err := primary.makeSlots(ctx); err != nil {
+		return err
+	}
+	if err := n.halt(ctx, syscall.SIGINT); err != nil {
+		return err
+	}
+	err := n.rewind(ctx, primary)
+	if err == nil {
+		err = n.startFollowing(ctx, primary)
+	}
+	if err != nil && ctx.Err() == nil {
+		n.c.step("%s takes a new base backup: %v", n.name, err)
+		err = n.rebuild(ctx, primary)
+	}
+	return err
+}
+
+func (n *Node) rewind(ctx context.Context, primary *Node) error {
+	// After a crash pg_rewind first runs the server in single-user mode, which
+	// refuses a standby. Whatever happens, the node must not start as a primary.
+	if err := os.Remove(n.file("standby.signal")); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	source := fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=postgres", primary.port, superuser)
+	err := n.c.run(ctx, n.c.passwords[superuser], "pg_rewind", "-D", n.data, "--source-server", source, "--no-sync")
+	if signalErr := n.markStandby(); signalErr != nil {
+		return signalErr
+	}
+	return err
+}
+
+func (n *Node) rebuild(ctx context.Context, primary *Node) error {
+	if err := n.halt(ctx, syscall.SIGQUIT); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(n.data); err != nil {
+		return err
+	}
+	if err := n.makeData(); err != nil {
+		return err
+	}
+	if err := n.baseBackup(ctx, primary); err != nil {
+		return err
+	}
+	return n.startFollowing(ctx, primary)
+}
+
+// startFollowing starts a stopped standby and waits for its stream.
+func (n *Node) startFollowing(ctx context.Context, primary *Node) error {
+	if err := n.writeConf(primary, true); err != nil {
+		return err
+	}
+	if err := n.launch(ctx); err != nil {
+		return err
+	}
+	if err := n.freshSlots(ctx); err != nil {
+		return err
+	}
+	return n.waitStreaming(ctx, primary)
+}
+
+// baseBackup copies the primary into the node's empty data folder.
+func (n *Node) baseBackup(ctx context.Context, primary *Node) error {
+	err := n.c.run(ctx, n.c.passwords[replicator], "pg_basebackup", "-D", n.data,
+		"-h", "127.0.0.1", "-p", fmt.Sprint(primary.port), "-U", replicator,
+		"--slot", n.slot(), "--wal-method=stream", "--checkpoint=fast", "--no-sync")
+	if err != nil {
+		return err
+	}
+	return n.markStandby()
+}
+
+func (n *Node) markStandby() error { return n.c.as.writeFile(n.file("standby.signal"), "") }
+
+// conninfo is how n reaches its primary.
+func (n *Node) conninfo(primary *Node) (string, error) {
+	addr := primary.Addr()
+	if n.c.cfg.Upstream != nil {
+		addr = n.c.cfg.Upstream(n.name, addr)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errUpstream, err)
+	}
+	return fmt.Sprintf("host=%s port=%s user=%s password=%s application_name=%s sslmode=disable gssencmode=disable",
+		host, port, replicator, n.c.passwords[replicator], n.name), nil
+}
+
+// makeSlots creates the slots of all other nodes where they are missing. Standbys
+// have them too, so that a promoted one can serve the others at once; a slot that
+// was never used retains no WAL.
+func (n *Node) makeSlots(ctx context.Context) error {
+	var names []string
+	for _, other := range n.c.nodes {
+		if other != n {
+			names = append(names, "'"+other.slot()+"'")
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return n.exec(ctx, superuser, "SELECT pg_create_physical_replication_slot(s) FROM unnest(ARRAY["+strings.Join(names, ",")+
+		"]) s WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = s)")
+}
+
+// freshSlots replaces the slots of a former primary: nobody advances them any
+// more, so they would retain WAL, and old row versions through their xmin.
+func (n *Node) freshSlots(ctx context.Context) error {
+	if err := n.exec(ctx, superuser, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active"); err != nil {
+		return err
+	}
+	return n.makeSlots(ctx)
+}
+
+// streamTimeout is how long a started standby may take to stream before its
+// data is held to be useless.
+const streamTimeout = 15 * time.Second
+
+// waitStreaming waits until the primary sees the node streaming, and counting
+// for synchronous commits if those are on.
+func (n *Node) waitStreaming(ctx context.Context, primary *Node) error {
+	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
+	defer cancel()
+	conn, err := primary.connect(ctx, superuser)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = poll(ctx, func() (ok bool, err error) {
+		err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = $1
+			AND state = 'streaming' AND (sync_state IN ('quorum', 'sync') OR $2))`, n.name, n.c.async).Scan(&ok)
+		return ok, err
+	})
+	if err != nil {
+		return fmt.Errorf("does not stream from %s: %w; the end of %s:\n%s", primary.name, err, n.log, logTail(n.log, 0))
+	}
+	return nil
+}

@@ -49,6 +49,7 @@ func TestUnmarshalFaults(t *testing.T) {
 		{`[]`, "wrong_type", ""},
 		{`{"nome":1}`, "unknown_field", "/nome"},
 		{`{"Name":"a"}`, "unknown_field", "/Name"},
+		{`{"-":"a"}`, "unknown_field", "/-"},
 		{`{"Hidden":"a"}`, "unknown_field", "/Hidden"},
 		{`{"embedded":{}}`, "unknown_field", "/embedded"},
 		{`{"a/b~c":1}`, "unknown_field", "/a~1b~0c"},
@@ -101,6 +102,14 @@ func TestUnmarshalTakesWhatFits(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(payload{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestNullBodyFitsNothing(t *testing.T) {
+	t.Parallel()
+	var m map[string]string
+	if err := web.Unmarshal([]byte("null"), &m); problemCode(err) != "wrong_type" {
+		t.Errorf("got %v", err)
 	}
 }
 

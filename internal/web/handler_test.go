@@ -56,6 +56,7 @@ func TestErrorBecomesProblem(t *testing.T) {
 		{"deadline", t.Context(), fmt.Errorf("query: %w", context.DeadlineExceeded), 504, "deadline", slog.LevelWarn},
 		{"overload", t.Context(), &web.Problem{Status: 503, Code: "overloaded"}, 503, "overloaded", slog.LevelWarn},
 		{"client gone", cancelled, fmt.Errorf("query: %w", context.Canceled), 503, "shutting_down", slog.LevelDebug},
+		{"client gone, but the table knows better", cancelled, errors.Join(errNoStock, context.Canceled), 409, "insufficient_stock", slog.LevelDebug},
 		{"cancelled by the deadline", expired, context.Canceled, 504, "deadline", slog.LevelWarn},
 		{"cancelled by a bug of ours", t.Context(), context.Canceled, 500, "internal", slog.LevelError},
 	}
@@ -81,10 +82,14 @@ func TestErrorBecomesProblem(t *testing.T) {
 func TestDomainTableComesFirst(t *testing.T) {
 	t.Parallel()
 	log, _ := logger(t)
-	base := web.NewRenderer(log, web.Mapping{Err: errNoStock, Problem: web.Problem{Status: 500, Code: "base"}})
+	base := web.NewRenderer(log, web.Mapping{Err: errNoStock, Problem: web.Problem{Status: 500, Code: "base"}},
+		web.Mapping{Err: io.EOF, Problem: web.Problem{Status: 500, Code: "second"}})
 	domain := base.With(stockTable)
 	if got := domain.Resolve(errNoStock).Code; got != "insufficient_stock" {
 		t.Errorf("domain says %q", got)
+	}
+	if got := domain.Resolve(io.EOF).Code; got != "second" {
+		t.Errorf("the base table is not asked: %q", got)
 	}
 	if got := base.Resolve(errNoStock).Code; got != "base" {
 		t.Errorf("With changed its receiver: %q", got)

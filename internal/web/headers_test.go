@@ -136,6 +136,7 @@ func TestNotModified(t *testing.T) {
 		{"GET", []string{`"a,b" , ,"7"`}, true},
 		{"GET", []string{`"6"`, `"7"`}, true},
 		{"GET", []string{`"6"`}, false},
+		{"GET", []string{`"6" "7"`}, false},
 		{"GET", []string{`7`}, false},
 		{"GET", []string{`"6,7"`}, false},
 		{"POST", []string{`"7"`}, false},

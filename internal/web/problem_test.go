@@ -37,6 +37,7 @@ func TestProblemReplacesHeadersOfSuccess(t *testing.T) {
 	res, _ := serve(t, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("ETag", `"1"`)
 		w.Header().Set("Location", "/x")
+		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Consistency-Token", "t")
@@ -44,7 +45,7 @@ func TestProblemReplacesHeadersOfSuccess(t *testing.T) {
 	})
 	document(t, res)
 	want := map[string]string{
-		"ETag": "", "Location": "", "Cache-Control": "no-store", "Consistency-Token": "t",
+		"ETag": "", "Location": "", "Content-Encoding": "", "Cache-Control": "no-store", "Consistency-Token": "t",
 		"WWW-Authenticate": `Bearer realm="leeway"`,
 	}
 	for name, value := range want {
@@ -74,5 +75,16 @@ func TestRetryAfter(t *testing.T) {
 		if got := res.Header.Get("Retry-After"); got != tt.want {
 			t.Errorf("%d after %v: Retry-After = %q, want %q", tt.status, tt.after, got, tt.want)
 		}
+	}
+}
+
+// TestSharedProblemStaysAsItIs: problems are package variables, read by many
+// requests at once.
+func TestSharedProblemStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	shared := &web.Problem{Status: 409, Code: "x", Fields: map[string]any{"a": 1}}
+	serve(t, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) error { return shared })
+	if diff := cmp.Diff(map[string]any{"a": 1}, shared.Fields); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // fast is for servers whose data nobody needs after a power cut.
-var fast = map[string]string{"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
+var fast = map[string]string{"fsync": "off", "shared_buffers": "16MB"}
 
 func start(t *testing.T, cfg pgcluster.Config) *pgcluster.Cluster {
 	t.Helper()
@@ -19,8 +19,8 @@ func start(t *testing.T, cfg pgcluster.Config) *pgcluster.Cluster {
 		cfg.Roles = []string{"shop_owner", "shop_ro"}
 	}
 	cfg.Settings = fast
-	cfg.Progress = func(step string) { t.Log(step) }
 	began := time.Now()
+	cfg.Progress = func(step string) { t.Logf("%5.2f s: %s", time.Since(began).Seconds(), step) }
 	c, err := pgcluster.Start(ctx(t), cfg)
 	if err != nil {
 		t.Fatal(err)

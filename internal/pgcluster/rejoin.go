@@ -158,14 +158,20 @@ const streamTimeout = 15 * time.Second
 func (n *Node) waitStreaming(ctx context.Context, primary *Node) error {
 	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
+	began, err := ask[time.Time](ctx, n, "SELECT pg_postmaster_start_time()")
+	if err != nil {
+		return err
+	}
 	conn, err := primary.connect(ctx, superuser)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	// The primary may still list the stream of the server that n was before.
 	err = poll(ctx, func() (ok bool, err error) {
 		err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = $1
-			AND state = 'streaming' AND (sync_state IN ('quorum', 'sync') OR $2))`, n.name, n.c.async).Scan(&ok)
+			AND backend_start > $2 AND state = 'streaming' AND (sync_state IN ('quorum', 'sync') OR $3))`,
+			n.name, began, n.c.async).Scan(&ok)
 		return ok, err
 	})
 	if err != nil {

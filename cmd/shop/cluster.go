@@ -1,0 +1,282 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/migrations"
+)
+
+// clusterCmd holds a local cluster and breaks it from a second terminal.
+type clusterCmd struct {
+	Up      clusterUpCmd      `cmd:"" help:"Start a primary and its standbys; hold them until Ctrl-C."`
+	Status  clusterStatusCmd  `cmd:"" help:"Show every node."`
+	Pause   clusterPauseCmd   `cmd:"" help:"Stop replay: what a standby shows gets old."`
+	Resume  clusterResumeCmd  `cmd:"" help:"Undo pause."`
+	Freeze  clusterFreezeCmd  `cmd:"" help:"Stop every process of a node (SIGSTOP): it hangs."`
+	Thaw    clusterThawCmd    `cmd:"" help:"Undo freeze."`
+	Stop    clusterStopCmd    `cmd:"" help:"Shut a node down in order."`
+	Start   clusterStartCmd   `cmd:"" help:"Start a node that is down."`
+	Kill    clusterKillCmd    `cmd:"" help:"End every process of a node (SIGKILL)."`
+	Promote clusterPromoteCmd `cmd:"" help:"Make a standby the primary."`
+	Rejoin  clusterRejoinCmd  `cmd:"" help:"Make a node a standby of the current primary."`
+}
+
+// clusterConfig is the cluster that the shop needs; the demo starts it too.
+func clusterConfig() pgcluster.Config {
+	return pgcluster.Config{
+		Replicas: 2,
+		Database: "shop",
+		Roles:    []string{"shop_owner", "shop_rw", "shop_ro"},
+		InitSQL:  migrations.RolesSQL,
+	}
+}
+
+type clusterUpCmd struct {
+	Dir      string `help:"Keep the cluster in this folder, or reopen it; without one it is temporary." env:"SHOP_CLUSTER_DIR" type:"path"`
+	Replicas int    `help:"Number of standbys." default:"2"`
+	Async    bool   `help:"Do not wait for a standby on commit: a failover may lose orders."`
+}
+
+// Run holds the cluster until ctx ends, which is Ctrl-C.
+func (c *clusterUpCmd) Run(ctx context.Context, app *app) (err error) {
+	cfg := clusterConfig()
+	cfg.Dir, cfg.Replicas, cfg.Async = c.Dir, c.Replicas, c.Async
+	cfg.Progress = func(step string) { fmt.Fprintln(app.stderr, step) }
+	cluster, err := pgcluster.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cluster.Close()) }()
+	printCluster(app.stdout, cluster)
+	<-ctx.Done()
+	fmt.Fprintln(app.stderr, "stopping the cluster")
+	return nil
+}
+
+func printCluster(out io.Writer, cluster *pgcluster.Cluster) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, n := range cluster.Nodes() {
+		for _, role := range []string{"shop_owner", "shop_rw", "shop_ro"} {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", n.Name(), role, n.DSN(role))
+		}
+	}
+	_ = w.Flush()
+	fmt.Fprintf(out, `
+In a second terminal:
+  export SHOP_CLUSTER_DIR=%s
+  shop cluster status
+  shop cluster pause             every standby stops replaying
+  shop cluster resume
+  shop cluster kill primary      then: shop cluster promote replica-1
+                                 and:  shop cluster rejoin primary (and replica-2)
+Ctrl-C here ends it.
+`, cluster.Dir())
+}
+
+// clusterDir finds a running cluster.
+type clusterDir struct {
+	Dir string `help:"Folder of the running cluster, as 'cluster up' printed it." env:"SHOP_CLUSTER_DIR" required:"" type:"path"`
+}
+
+type clusterStatusCmd struct {
+	clusterDir
+}
+
+func (c *clusterStatusCmd) Run(ctx context.Context, app *app) error {
+	cluster, err := pgcluster.Attach(c.Dir)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(app.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tROLE\tTIMELINE\tLSN\tREPLAY\tSTREAM\tSYNC\tPID\tADDRESS")
+	for _, n := range cluster.Nodes() {
+		st, err := n.Status(ctx)
+		if err != nil { // it runs and does not answer, for instance while it starts
+			fmt.Fprintf(w, "%s\tunknown\t\t\t\t\t\t\t%s\t%v\n", n.Name(), n.Addr(), err)
+			continue
+		}
+		fmt.Fprintln(w, statusRow(n, st))
+	}
+	return w.Flush()
+}
+
+func statusRow(n *pgcluster.Node, st pgcluster.Status) string {
+	timeline, lsn, replay, stream := "-", "-", "-", "-"
+	if st.Timeline != 0 {
+		timeline, lsn = fmt.Sprint(st.Timeline), st.LSN.String()
+	}
+	if st.Role == pgcluster.RoleStandby {
+		replay, stream = "running", "cut"
+		if st.ReplayPaused {
+			replay = "paused"
+		}
+		if st.Streaming {
+			stream = "streaming"
+		}
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s",
+		n.Name(), st.Role, timeline, lsn, replay, stream, cmp.Or(st.SyncState, "-"), st.Pid, n.Addr())
+}
+
+// someStandbys is what pause and resume act on.
+type someStandbys struct {
+	clusterDir
+	Node string `arg:"" optional:"" help:"One standby; without it, all of them."`
+}
+
+type clusterPauseCmd struct{ someStandbys }
+
+func (c *clusterPauseCmd) Run(ctx context.Context, app *app) error {
+	return c.each(ctx, app, "paused", (*pgcluster.Node).PauseReplay)
+}
+
+type clusterResumeCmd struct{ someStandbys }
+
+func (c *clusterResumeCmd) Run(ctx context.Context, app *app) error {
+	return c.each(ctx, app, "resumed", (*pgcluster.Node).ResumeReplay)
+}
+
+// each passes over nodes that are down or frozen, unless one was named.
+func (c *someStandbys) each(ctx context.Context, app *app, done string, verb nodeVerb) error {
+	if c.Node != "" {
+		return c.on(ctx, app, c.Node, done, verb)
+	}
+	cluster, err := pgcluster.Attach(c.Dir)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, n := range cluster.Nodes() {
+		st, statusErr := n.Status(ctx)
+		if statusErr == nil && st.Role == pgcluster.RoleStandby {
+			found = true
+			err = errors.Join(err, c.on(ctx, app, n.Name(), done, verb))
+		}
+	}
+	if !found {
+		return errors.New("no standby answers: see shop cluster status")
+	}
+	return err
+}
+
+type nodeVerb = func(*pgcluster.Node, context.Context) error
+
+// on runs a verb of one node and prints what became of it.
+func (d clusterDir) on(ctx context.Context, app *app, name, done string, verb nodeVerb) error {
+	cluster, err := pgcluster.Attach(d.Dir)
+	if err != nil {
+		return err
+	}
+	node, err := cluster.Node(name)
+	if err != nil {
+		return err
+	}
+	if err := verb(node, ctx); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(app.stdout, "%s %s\n", name, done)
+	return err
+}
+
+type oneNode struct {
+	clusterDir
+	Node string `arg:"" help:"primary, replica-1, replica-2 ..."`
+}
+
+type clusterFreezeCmd struct{ oneNode }
+
+func (c *clusterFreezeCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "frozen", (*pgcluster.Node).Freeze)
+}
+
+type clusterThawCmd struct{ oneNode }
+
+func (c *clusterThawCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "thawed", (*pgcluster.Node).Thaw)
+}
+
+type clusterStopCmd struct{ oneNode }
+
+func (c *clusterStopCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "stopped", (*pgcluster.Node).Stop)
+}
+
+type clusterStartCmd struct{ oneNode }
+
+func (c *clusterStartCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "started", (*pgcluster.Node).Start)
+}
+
+type clusterKillCmd struct{ oneNode }
+
+func (c *clusterKillCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "killed", (*pgcluster.Node).Kill)
+}
+
+type clusterRejoinCmd struct{ oneNode }
+
+func (c *clusterRejoinCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "follows the primary", (*pgcluster.Node).Rejoin)
+}
+
+type clusterPromoteCmd struct {
+	oneNode
+	Force bool `help:"Promote even if that makes a second primary or loses acknowledged commits."`
+}
+
+func (c *clusterPromoteCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "is the primary; the other nodes follow it after: shop cluster rejoin NODE",
+		func(n *pgcluster.Node, ctx context.Context) error {
+			if !c.Force {
+				if err := safeToPromote(ctx, c.Dir, n); err != nil {
+					return fmt.Errorf("%w, or give --force", err)
+				}
+			}
+			return n.Promote(ctx)
+		})
+}
+
+// safeToPromote refuses what loses acknowledged commits. With ANY 1 of two
+// standbys a commit may be on one of them only: so every other standby must have
+// been asked, and the one that received most must win.
+func safeToPromote(ctx context.Context, dir string, n *pgcluster.Node) error {
+	cluster, err := pgcluster.Attach(dir)
+	if err != nil {
+		return err
+	}
+	mine, err := n.Status(ctx)
+	if err != nil {
+		return err
+	}
+	var down []string
+	for _, other := range cluster.Nodes() {
+		if other.Name() == n.Name() {
+			continue
+		}
+		st, err := other.Status(ctx)
+		switch {
+		case err != nil:
+			return err
+		case st.Role == pgcluster.RoleDown:
+			down = append(down, other.Name())
+		case st.Role == pgcluster.RolePrimary:
+			return fmt.Errorf("%s still is a primary: stop or kill it first", other.Name())
+		case st.Role == pgcluster.RoleFrozen:
+			return fmt.Errorf("%s is frozen and may wake up as a primary, or hold more: kill or thaw it first", other.Name())
+		case st.Role == pgcluster.RoleStandby && st.Timeline == mine.Timeline && st.Received > mine.Received:
+			return fmt.Errorf("%s has received %s and %s only %s: promote %s",
+				other.Name(), st.Received, n.Name(), mine.Received, other.Name())
+		}
+	}
+	if len(down) > 1 { // one of them was the primary
+		return fmt.Errorf("%s are down, and a standby among them may hold more: start it first", strings.Join(down, " and "))
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/jackc/pgx/v5"
+
+	"example.com/leeway/internal/pgcluster"
+)
+
+// TestClusterVerbs drives a cluster the way a second terminal does.
+func TestClusterVerbs(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cfg := clusterConfig()
+	cfg.Settings = map[string]string{"fsync": "off", "shared_buffers": "16MB"}
+	cluster, err := pgcluster.Start(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+
+	steps := []struct {
+		args, out, err string // out and err are parts of what is expected
+	}{
+		{args: "status", out: "replica-2"},
+		{args: "pause replica-1", out: "replica-1 paused"},
+		{args: "status", out: "paused"},
+		{args: "resume", out: "replica-1 resumed\nreplica-2 resumed\n"},
+		{args: "pause replica-9", err: "there are primary, replica-1, replica-2"},
+		{args: "freeze replica-1", out: "replica-1 frozen"},
+		{args: "status", out: "frozen"},
+		{args: "thaw replica-1", out: "replica-1 thawed"},
+		{args: "stop replica-1", out: "replica-1 stopped"},
+		{args: "status", out: "down"},
+		{args: "start replica-1", out: "replica-1 started"},
+		{args: "promote replica-1", err: "primary still is a primary"},
+		{args: "kill primary", out: "primary killed"},
+		{args: "freeze replica-2", out: "replica-2 frozen"},
+		{args: "promote replica-1", err: "replica-2 is frozen"},
+		{args: "thaw replica-2", out: "thawed"},
+		{args: "stop replica-2", out: "stopped"},
+		{args: "promote replica-1", err: "primary and replica-2 are down"},
+		{args: "start replica-2", out: "started"},
+		{args: "promote replica-1 --force", out: "replica-1 is the primary"},
+		{args: "rejoin primary", out: "primary follows the primary"},
+		{args: "rejoin replica-2", out: "replica-2 follows"},
+		{args: "rejoin replica-1", err: "it is the primary"},
+	}
+	for _, step := range steps {
+		out, err := runCluster(ctx, strings.Fields(step.args), cluster.Dir())
+		if step.err == "" && err != nil || step.err != "" && (err == nil || !strings.Contains(err.Error(), step.err)) {
+			t.Fatalf("cluster %s: error %v, want %q", step.args, err, step.err)
+		}
+		if !strings.Contains(out, step.out) {
+			t.Fatalf("cluster %s printed %q, want %q in it", step.args, out, step.out)
+		}
+	}
+	for _, n := range cluster.Nodes() {
+		st, err := n.Status(ctx)
+		want := pgcluster.RoleStandby
+		if n.Name() == "replica-1" {
+			want = pgcluster.RolePrimary
+		}
+		if err != nil || st.Role != want || st.Timeline != 2 {
+			t.Errorf("%s ended as %+v, %v", n.Name(), st, err)
+		}
+	}
+}
+
+// TestClusterPromoteRefusesTheLaggard: a commit that any one standby
+// acknowledged must not be promoted away.
+func TestClusterPromoteRefusesTheLaggard(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cfg := clusterConfig()
+	cfg.Settings = map[string]string{"fsync": "off", "shared_buffers": "16MB"}
+	cluster, err := pgcluster.Start(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	run := func(args string) error {
+		_, err := runCluster(ctx, strings.Fields(args), cluster.Dir())
+		return err
+	}
+	primary, err := cluster.Node("primary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []func() error{
+		func() error { return run("stop replica-1") },
+		func() error { return plant(ctx, primary) },
+		func() error { return run("kill primary") },
+		func() error { return run("start replica-1") },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := run("promote replica-1"); err == nil || !strings.Contains(err.Error(), "promote replica-2") {
+		t.Fatalf("promoting the laggard: %v", err)
+	}
+	if err := run("promote replica-2"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func plant(ctx context.Context, n *pgcluster.Node) error {
+	conn, err := pgx.Connect(ctx, n.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, "CREATE TABLE planted ()")
+	return err
+}
+
+// TestClusterUp holds a cluster and lets go of it when its context ends.
+func TestClusterUp(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	r, w := io.Pipe()
+	defer r.Close()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- (&clusterUpCmd{Replicas: 0}).Run(ctx, &app{stdout: w, stderr: io.Discard})
+		w.Close()
+	}()
+	var dir string
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		if _, after, ok := strings.Cut(lines.Text(), "SHOP_CLUSTER_DIR="); ok {
+			dir = after
+			if _, err := os.Stat(dir); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir); dir == "" || !os.IsNotExist(err) {
+		t.Errorf("the folder %q is left: %v", dir, err)
+	}
+}
+
+// runCluster parses and runs "shop cluster <args> --dir dir".
+func runCluster(ctx context.Context, args []string, dir string) (string, error) {
+	var cli struct {
+		Cluster clusterCmd `cmd:""`
+	}
+	var out bytes.Buffer
+	parser, err := kong.New(&cli, kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&app{stdout: &out, stderr: io.Discard}), kong.Exit(func(int) {}))
+	if err != nil {
+		return "", err
+	}
+	parsed, err := parser.Parse(append([]string{"cluster"}, append(args, "--dir", dir)...))
+	if err != nil {
+		return "", err
+	}
+	err = parsed.Run()
+	return out.String(), err
+}

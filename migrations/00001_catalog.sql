@@ -51,6 +51,8 @@ CREATE INDEX products_newest ON products (created_at DESC, id DESC) WHERE listed
 CREATE INDEX products_price ON products (price_min, id) WHERE listed;
 CREATE INDEX products_name ON products (name, id) WHERE listed;
 CREATE INDEX products_category_newest ON products (category_id, created_at DESC, id DESC) WHERE listed;
+CREATE INDEX products_category_price ON products (category_id, price_min, id) WHERE listed;
+CREATE INDEX products_category_name ON products (category_id, name, id) WHERE listed;
 CREATE INDEX products_search ON products USING gin (search) WHERE listed;
 CREATE INDEX products_name_trgm ON products USING gin (name gin_trgm_ops) WHERE listed;
 CREATE INDEX products_option_tags ON products USING gin (option_tags) WHERE listed;

@@ -1,0 +1,86 @@
+package catalog
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// MaxOptionNames is how many options one list may filter by: each has its own
+// parameter in the static SQL.
+const MaxOptionNames = 4
+
+// Filter narrows a list or a search. The zero value narrows nothing.
+type Filter struct {
+	Category string // a slug; includes the descendants; an unknown one matches nothing
+	PriceMin *int64 // a product matches if its price range overlaps PriceMin..PriceMax
+	PriceMax *int64
+	InStock  *bool
+	// Options holds the tags ("color:red") by option name. Any tag of a name will
+	// do, but each name must match. This is about the product and not about one
+	// variant: a red S and a blue M match color:red and size:m.
+	Options map[string][]string
+}
+
+func (f Filter) isZero() bool {
+	return f.Category == "" && f.PriceMin == nil && f.PriceMax == nil && f.InStock == nil && len(f.Options) == 0
+}
+
+// OptionTag is how products.option_tags writes an option's value.
+func OptionTag(name, value string) string { return name + ":" + value }
+
+// optionParams spreads the options over the parameters of the SQL, in the order
+// of their names. nil switches a parameter off.
+func (f Filter) optionParams() (p [MaxOptionNames][]string) {
+	names := make([]string, 0, len(f.Options))
+	for name := range f.Options {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		p[i] = f.Options[name]
+	}
+	return p
+}
+
+// without drops the filter's own dimension, for the facet that counts it: a
+// shopper who chose red still wants to see how many are blue.
+func (f Filter) without(dimension string) Filter {
+	switch name, isOption := strings.CutPrefix(dimension, "option."); {
+	case isOption:
+		rest := make(map[string][]string, len(f.Options))
+		for k, v := range f.Options {
+			if k != name {
+				rest[k] = v
+			}
+		}
+		f.Options = rest
+	case dimension == "category":
+		f.Category = ""
+	case dimension == "price":
+		f.PriceMin, f.PriceMax = nil, nil
+	}
+	return f
+}
+
+// fingerprint ties a cursor to its list: the same filters, written in any
+// order, and the same search text. It is not a secret.
+func (f Filter) fingerprint(text string) uint64 {
+	sorted := make(map[string][]string, len(f.Options))
+	for name, tags := range f.Options {
+		sorted[name] = slices.Sorted(slices.Values(tags))
+	}
+	f.Options = sorted
+	// Maps are encoded in the order of their keys.
+	canonical, err := json.Marshal(struct {
+		Filter Filter
+		Text   string
+	}{f, text})
+	if err != nil {
+		panic(err) // strings, numbers and booleans always encode
+	}
+	sum := sha256.Sum256(canonical)
+	return binary.BigEndian.Uint64(sum[:])
+}

@@ -1,0 +1,105 @@
+package catalog
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"example.com/leeway/internal/web"
+)
+
+// Routes adds what shoppers see of the catalog. All of it only reads.
+func Routes(r chi.Router, store *Store, render *web.Renderer) {
+	h := handlers{store}
+	handle := render.With(problems...).Handle
+
+	r.Get("/v1/categories", handle(h.categories))
+	r.Get("/v1/categories/{slug}", handle(h.category))
+	r.Get("/v1/products", handle(h.products))
+	r.Get("/v1/products/{slug}", handle(h.product))
+	r.Get("/v1/availability", handle(h.availability))
+}
+
+// problems is the one place where an error of this package meets a status.
+var problems = []web.Mapping{
+	{Err: ErrNotFound, Problem: *web.NotFound},
+	{Err: ErrInvalidCursor, Problem: web.Problem{
+		Status: http.StatusBadRequest, Code: "invalid_cursor",
+		Detail: "The cursor is not one of this list with these filters. Start again without it.",
+	}},
+}
+
+type handlers struct{ store *Store }
+
+func (h handlers) categories(w http.ResponseWriter, r *http.Request) error {
+	q, err := web.ParseQuery(r, "depth")
+	if err != nil {
+		return err
+	}
+	depth := q.Int("depth", maxDepth, 1, maxDepth)
+	if err := q.Err(); err != nil {
+		return err
+	}
+	tree, err := h.store.Categories(r.Context(), depth)
+	if err != nil {
+		return err
+	}
+	return sendTagged(w, r, whole[Category]{tree})
+}
+
+func (h handlers) category(w http.ResponseWriter, r *http.Request) error {
+	slug, err := pathSlug(r)
+	if err != nil {
+		return err
+	}
+	detail, err := h.store.Category(r.Context(), slug)
+	if err != nil {
+		return err
+	}
+	return sendTagged(w, r, detail)
+}
+
+func (h handlers) products(w http.ResponseWriter, r *http.Request) error {
+	query, err := parseList(r)
+	if err != nil {
+		return err
+	}
+	products, next, err := h.store.Products(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	web.NextLink(w, r, next)
+	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: products, Page: page(query.Limit, next)})
+}
+
+func (h handlers) product(w http.ResponseWriter, r *http.Request) error {
+	slug, err := pathSlug(r)
+	if err != nil {
+		return err
+	}
+	product, err := h.store.Product(r.Context(), slug)
+	if err != nil {
+		return err
+	}
+	return sendTagged(w, r, product)
+}
+
+func (h handlers) availability(w http.ResponseWriter, r *http.Request) error {
+	q, err := web.ParseQuery(r, "variant_id")
+	if err != nil {
+		return err
+	}
+	ids := q.IDs("variant_id", maxAvailabilityIDs)
+	if len(ids) == 0 {
+		q.Fail("variant_id", "required", "must appear at least once")
+	}
+	if err := q.Err(); err != nil {
+		return err
+	}
+	stocks, err := h.store.Availability(r.Context(), ids)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return web.JSON(w, http.StatusOK, whole[VariantStock]{stocks})
+}

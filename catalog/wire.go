@@ -1,0 +1,128 @@
+package catalog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-chi/chi/v5"
+
+	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
+)
+
+const (
+	maxDepth           = 10
+	maxLimit           = 100
+	defaultLimit       = 24
+	maxSlug            = 150
+	maxAvailabilityIDs = 50
+	maxOptions         = 40 // values, over all names
+	maxOptionText      = 100
+	maxPrice           = 1_000_000_000_000 // the CHECK of variants.price
+)
+
+// whole is the envelope of a collection that is never split into pages.
+type whole[T any] struct {
+	Data []T `json:"data"`
+}
+
+// VariantStock is one answer about availability.
+type VariantStock struct {
+	VariantID id.ID `json:"variant_id"`
+	Stock
+}
+
+// sendTagged answers 200 or 304. The tag is the digest of what is sent. The
+// version of a product would not do: a sale changes its variants' availability
+// and a price within the range changes too, and neither touches the product.
+//
+// A browser may keep the answer if it asks each time whether it still holds; a
+// shared cache may not, since an answer can carry its reader's token.
+func sendTagged(w http.ResponseWriter, r *http.Request, v any) error {
+	body, err := web.Encode(v)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(body)
+	w.Header().Set("Cache-Control", "private, no-cache")
+	if web.NotModified(w, r, `"`+hex.EncodeToString(digest[:12])+`"`) {
+		return nil
+	}
+	return web.Raw(w, http.StatusOK, body)
+}
+
+func page(limit int, next string) web.Page {
+	if next == "" {
+		return web.Page{Limit: limit}
+	}
+	return web.Page{Limit: limit, NextCursor: &next}
+}
+
+var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// pathSlug takes no query parameters, and what cannot be a slug is the same 404
+// as one that nobody has.
+func pathSlug(r *http.Request) (string, error) {
+	if _, err := web.ParseQuery(r); err != nil {
+		return "", err
+	}
+	slug := chi.URLParam(r, "slug")
+	if len(slug) > maxSlug || !slugForm.MatchString(slug) {
+		return "", ErrNotFound
+	}
+	return slug, nil
+}
+
+// filterNames are the parameters that parseFilter reads.
+var filterNames = []string{"category", "price_min", "price_max", "in_stock", "option"}
+
+func parseList(r *http.Request) (ListQuery, error) {
+	q, err := web.ParseQuery(r, append([]string{"sort", "limit", "cursor"}, filterNames...)...)
+	if err != nil {
+		return ListQuery{}, err
+	}
+	query := ListQuery{
+		Filter: parseFilter(q),
+		Sort:   Sort(q.Enum("sort", Sorts[0], Sorts...)),
+		Limit:  q.Int("limit", defaultLimit, 1, maxLimit),
+		Cursor: q.String("cursor", maxCursorText),
+	}
+	return query, q.Err()
+}
+
+// parseFilter leaves its errors in q. An unknown category is none: it filters
+// everything out, like a colour that nothing has.
+func parseFilter(q *web.Query) Filter {
+	f := Filter{
+		Category: q.String("category", maxSlug),
+		PriceMin: q.Int64Ptr("price_min", 0, maxPrice),
+		PriceMax: q.Int64Ptr("price_max", 0, maxPrice),
+		InStock:  q.Bool("in_stock"),
+		Options:  parseOptions(q),
+	}
+	if f.PriceMin != nil && f.PriceMax != nil && *f.PriceMin > *f.PriceMax {
+		q.Fail("price_max", "out_of_range", "must not be below price_min")
+	}
+	return f
+}
+
+// parseOptions reads option=color:red. A value may hold a colon, a name not.
+func parseOptions(q *web.Query) map[string][]string {
+	options := map[string][]string{}
+	for _, s := range q.All("option", maxOptions) {
+		name, value, _ := strings.Cut(s, ":")
+		if name == "" || value == "" || utf8.RuneCountInString(s) > maxOptionText {
+			q.Fail("option", "invalid_option", "must be name:value, such as color:red")
+			return nil
+		}
+		options[name] = append(options[name], OptionTag(name, value))
+	}
+	if len(options) > MaxOptionNames {
+		q.Fail("option", "too_many", "must name at most 4 different options")
+	}
+	return options
+}

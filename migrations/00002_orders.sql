@@ -28,7 +28,7 @@ CREATE TABLE cart_lines (
 
 CREATE TABLE orders (
     id               uuid PRIMARY KEY,
-    number           bigint GENERATED ALWAYS AS IDENTITY UNIQUE, -- for people; gaps are normal
+    number           bigint NOT NULL GENERATED ALWAYS AS IDENTITY UNIQUE, -- for people; gaps are normal
     -- A cart becomes one order, whatever is retried (promise G5).
     cart_id          uuid NOT NULL UNIQUE REFERENCES carts,
     shopper_id       uuid NOT NULL REFERENCES shoppers,

@@ -12,6 +12,46 @@ import (
 	"example.com/leeway/internal/id"
 )
 
+const addCartLines = `-- name: AddCartLines :many
+INSERT INTO cart_lines AS l (cart_id, variant_id, quantity, unit_price)
+SELECT $1, v.id, w.quantity, v.price
+FROM (SELECT unnest($2::uuid[]) AS variant_id, unnest($3::integer[]) AS quantity) w
+JOIN variants v ON v.id = w.variant_id AND v.active
+JOIN products p ON p.id = v.product_id AND p.listed
+ON CONFLICT (cart_id, variant_id) DO UPDATE
+SET quantity = l.quantity + excluded.quantity, unit_price = excluded.unit_price
+RETURNING l.variant_id
+`
+
+type AddCartLinesParams struct {
+	CartID     id.ID
+	VariantIds []id.ID
+	Quantities []int32
+}
+
+// Adds to lines that are there and makes those that are not. What is unknown or
+// not for sale is missing from the answer. A variant may come once: one INSERT
+// cannot update a row twice (21000).
+func (q *Queries) AddCartLines(ctx context.Context, arg AddCartLinesParams) ([]id.ID, error) {
+	rows, err := q.db.Query(ctx, addCartLines, arg.CartID, arg.VariantIds, arg.Quantities)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []id.ID{}
+	for rows.Next() {
+		var variant_id id.ID
+		if err := rows.Scan(&variant_id); err != nil {
+			return nil, err
+		}
+		items = append(items, variant_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const cartLines = `-- name: CartLines :many
 SELECT c.id, c.status, c.version, c.created_at, c.updated_at,
     l.variant_id, l.quantity, l.unit_price AS price_when_added,
@@ -85,6 +125,78 @@ func (q *Queries) CartLines(ctx context.Context, arg CartLinesParams) ([]CartLin
 		return nil, err
 	}
 	return items, nil
+}
+
+const createCart = `-- name: CreateCart :execrows
+INSERT INTO carts (id, shopper_id)
+SELECT $1, s.id FROM shoppers s WHERE s.token_digest = $2
+`
+
+type CreateCartParams struct {
+	ID          id.ID
+	TokenDigest []byte
+}
+
+// No row: nobody holds this token.
+func (q *Queries) CreateCart(ctx context.Context, arg CreateCartParams) (int64, error) {
+	result, err := q.db.Exec(ctx, createCart, arg.ID, arg.TokenDigest)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const createShopper = `-- name: CreateShopper :exec
+INSERT INTO shoppers (id, token_digest) VALUES ($1, $2)
+`
+
+type CreateShopperParams struct {
+	ID          id.ID
+	TokenDigest []byte
+}
+
+func (q *Queries) CreateShopper(ctx context.Context, arg CreateShopperParams) error {
+	_, err := q.db.Exec(ctx, createShopper, arg.ID, arg.TokenDigest)
+	return err
+}
+
+const removeCartLine = `-- name: RemoveCartLine :exec
+DELETE FROM cart_lines WHERE cart_id = $1 AND variant_id = $2
+`
+
+type RemoveCartLineParams struct {
+	CartID    id.ID
+	VariantID id.ID
+}
+
+func (q *Queries) RemoveCartLine(ctx context.Context, arg RemoveCartLineParams) error {
+	_, err := q.db.Exec(ctx, removeCartLine, arg.CartID, arg.VariantID)
+	return err
+}
+
+const setCartLine = `-- name: SetCartLine :execrows
+INSERT INTO cart_lines (cart_id, variant_id, quantity, unit_price)
+SELECT $1, v.id, $2, v.price
+FROM variants v
+JOIN products p ON p.id = v.product_id AND p.listed
+WHERE v.id = $3 AND v.active
+ON CONFLICT (cart_id, variant_id) DO UPDATE
+SET quantity = excluded.quantity, unit_price = excluded.unit_price
+`
+
+type SetCartLineParams struct {
+	CartID    id.ID
+	Quantity  int32
+	VariantID id.ID
+}
+
+// No row: the variant is unknown or not for sale.
+func (q *Queries) SetCartLine(ctx context.Context, arg SetCartLineParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setCartLine, arg.CartID, arg.Quantity, arg.VariantID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const touchCart = `-- name: TouchCart :one

@@ -1,0 +1,13 @@
+-- name: ClaimKey :one
+-- Takes the key, or finds what it stands for; status is NULL for who took it.
+-- Waits for a twin in flight (55P03 after lock_timeout). Both outcomes write:
+-- a commit that only reads would not wait for the synchronous standby, and the
+-- replay could acknowledge an order that no standby has.
+INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint)
+VALUES (@caller, @route, @key, @fingerprint)
+ON CONFLICT (caller, route, key) DO UPDATE SET replayed_at = now()
+RETURNING k.fingerprint, k.status, k.response;
+
+-- name: KeepAnswer :exec
+UPDATE idempotency_keys SET status = @status::smallint, response = @response
+WHERE caller = @caller AND route = @route AND key = @key;

@@ -1,39 +1,118 @@
 package fresh
 
-// stub while the package is being written
 import (
 	"context"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-type Router struct{}
+// A Router sends each read to a node that provably satisfies its policy, and
+// each transaction to the primary. It is safe for concurrent use.
+type Router struct {
+	config   Config
+	nodes    []*node
+	topology topology
+	history  history
+	fallback bulkhead
+	metrics  *metrics
 
-type Reader struct{}
-
-func (r *Router) Reader(p Policy) *Reader { return &Reader{} }
-
-func (r *Reader) Exec(context.Context, string, ...any) (pgconn.CommandTag, error) { panic("stub") }
-func (r *Reader) Query(context.Context, string, ...any) (pgx.Rows, error)         { panic("stub") }
-func (r *Reader) QueryRow(context.Context, string, ...any) pgx.Row                { panic("stub") }
-
-type ReadTx interface {
-	Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
-	Query(context.Context, string, ...any) (pgx.Rows, error)
-	QueryRow(context.Context, string, ...any) pgx.Row
+	turn    atomic.Uint32 // rotates among equally good replicas
+	kicks   map[*node]chan struct{}
+	stop    context.CancelFunc
+	done    sync.WaitGroup // the watchers
+	commits sync.WaitGroup // COMMITs whose callers may have gone
 }
 
-type WriteTx interface {
-	ReadTx
-	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error)
-	SendBatch(context.Context, *pgx.Batch) pgx.BatchResults
+// New starts to observe the nodes and returns at once; a node that is down may
+// come up later. The caller closes the router.
+func New(config Config) (*Router, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	config = config.withDefaults()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &Router{
+		config:   config,
+		topology: topology{known: make(chan struct{})},
+		history:  history{keep: config.Keep},
+		fallback: bulkhead{slots: make(chan struct{}, config.FallbackConns), wait: config.FallbackWait},
+		kicks:    map[*node]chan struct{}{},
+		stop:     stop,
+	}
+	for _, nc := range config.Nodes {
+		n, err := newNode(ctx, nc, config)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		r.nodes = append(r.nodes, n)
+		r.kicks[n] = make(chan struct{}, 1)
+	}
+	r.metrics = newMetrics(r, config.Metrics)
+	for i, nc := range config.Nodes {
+		mc, err := monitorConfig(nc)
+		if err != nil {
+			r.Close()
+			return nil, err
+		}
+		r.done.Add(1)
+		go r.watch(ctx, r.nodes[i], mc)
+	}
+	return r, nil
 }
 
-func (r *Router) Snapshot(ctx context.Context, p Policy, fn func(context.Context, ReadTx) error) error {
-	panic("stub")
+// AwaitPrimary returns nil as soon as a primary is known, and the context's
+// error if it ends first.
+func (r *Router) AwaitPrimary(ctx context.Context) error {
+	select {
+	case <-r.topology.known:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) error) error {
-	panic("stub")
+// Close waits for COMMITs under way, then closes all connections. No method
+// may be called after it.
+func (r *Router) Close() {
+	r.commits.Wait()
+	r.stop()
+	r.done.Wait()
+	for _, n := range r.nodes {
+		n.close()
+	}
+}
+
+// Reader returns a read handle under the policy, for generated code.
+func (r *Router) Reader(p Policy) *Reader { return &Reader{router: r, policy: p} }
+
+// NodeStatus is what is known of a node.
+type NodeStatus struct {
+	Name     string
+	Up       bool
+	Primary  bool
+	Position Position
+	// Bound is the staleness that the node is proven not to exceed, as of the
+	// last sample; negative when nothing is proven. It is for people and for
+	// metrics: no read is accepted on it.
+	Bound time.Duration
+}
+
+// Status returns what is known of every node, in the configured order, and
+// whether a primary is known and answers.
+func (r *Router) Status() (nodes []NodeStatus, writable bool) {
+	primary, timeline := r.currentPrimary()
+	now := time.Now()
+	for _, n := range r.nodes {
+		v := n.view.Load()
+		s := NodeStatus{Name: n.name, Up: v.err == nil, Primary: n == primary, Position: v.pos, Bound: -1}
+		if s.Up && v.pos.Timeline == timeline {
+			if bound, ok := r.history.bound(now, v.pos); ok {
+				s.Bound = bound
+			}
+		}
+		nodes = append(nodes, s)
+	}
+	return nodes, primary != nil
 }

@@ -1,0 +1,95 @@
+package fresh
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A Carrier carries the session's token through one request: the position that
+// its reads must have reached and that its writes raise. It travels in the
+// request's context, because it is identity, like a user; policies are
+// arguments, and connections are neither. It is safe for concurrent use.
+type Carrier struct {
+	mu     sync.Mutex
+	token  Position
+	raised bool
+	served Served
+	reads  int
+}
+
+// NewCarrier starts from the position of the token that the client sent; the
+// zero Position when there was none.
+func NewCarrier(token Position) *Carrier { return &Carrier{token: token} }
+
+// Token returns the session's position, and whether this request has raised or
+// confirmed it, so that the client must be told.
+func (c *Carrier) Token() (pos Position, raised bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.token, c.raised
+}
+
+// raise merges what a write committed or a read saw.
+func (c *Carrier) raise(pos Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token = c.token.Merge(pos)
+	c.raised = true
+}
+
+// note remembers the weakest answer of the request: stale before replica before
+// primary, then the larger bound.
+func (c *Carrier) note(served Served) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reads == 0 || served.weakness() > c.served.weakness() ||
+		served.weakness() == c.served.weakness() && served.Bound >= c.served.Bound {
+		c.served = served
+	}
+	c.reads++
+}
+
+// Served returns the source of the weakest answer so far; ok is false when the
+// request has not touched the database.
+func (c *Carrier) Served() (served Served, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.served, c.reads > 0
+}
+
+type carrierKey struct{}
+
+// WithCarrier returns a context whose reads honour and whose writes raise c.
+func WithCarrier(ctx context.Context, c *Carrier) context.Context {
+	return context.WithValue(ctx, carrierKey{}, c)
+}
+
+// CarrierFrom returns the context's carrier, nil when there is none: reads then
+// have no token to honour, and writes none to raise.
+func CarrierFrom(ctx context.Context) *Carrier {
+	c, _ := ctx.Value(carrierKey{}).(*Carrier)
+	return c
+}
+
+// Served says where an answer came from and what was proven about it.
+type Served struct {
+	Node    string
+	Primary bool
+	// Bound is the proven staleness: the answer misses nothing committed more
+	// than Bound before the read began. Negative: nothing is proven.
+	Bound  time.Duration
+	Reason Reason
+	// Stale: the contract could not be proven, and the policy says ServeStale.
+	Stale bool
+}
+
+func (s Served) weakness() int {
+	switch {
+	case s.Stale:
+		return 2
+	case !s.Primary:
+		return 1
+	}
+	return 0
+}

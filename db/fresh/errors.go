@@ -1,0 +1,96 @@
+package fresh
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// What a caller may have to tell its client apart. All but ErrCommitUnknown
+// mean that nothing was done, and that the same request may be sent again.
+var (
+	// ErrNoPrimary: no node is known to be the primary, or it does not answer.
+	ErrNoPrimary = errors.New("fresh: no primary")
+	// ErrOverloaded: the cap on reads from the primary was reached.
+	ErrOverloaded = errors.New("fresh: too many reads fell back to the primary")
+	// ErrUnprovable: no replica proved the contract, and the policy is Fail.
+	ErrUnprovable = errors.New("fresh: no replica is known to be fresh enough")
+	// ErrCommitUnknown: COMMIT was sent, and whether it took effect, or is on a
+	// synchronous standby, is not known. Ask again with the idempotency key.
+	ErrCommitUnknown = errors.New("fresh: the outcome of the commit is not known")
+	// ErrReadOnly: a read handle was asked to execute a command. A mistake in the
+	// program, not a state of the system.
+	ErrReadOnly = errors.New("fresh: a read handle does not execute commands")
+)
+
+// errBehind: the node has not reached the floor. It never leaves the package.
+var errBehind = errors.New("fresh: the node is behind the floor")
+
+// errDemoted: a connection that was taken for the primary's is in recovery.
+var errDemoted = errors.New("fresh: the node is no longer the primary")
+
+// verdict is what an error on one node means for the read or the transaction.
+type verdict uint8
+
+const (
+	final     verdict = iota // the caller's own: another node would say the same
+	elsewhere                // this node cannot answer now; another may
+	conflict                 // replay cancelled the read: ask the primary, never this node again
+	again                    // the transaction was rolled back; running it anew may succeed
+)
+
+// onReplica and onPrimary give the meaning of an SQLSTATE (manual, appendix A)
+// by the role of the node that raised it. A code that is in neither is final.
+var onReplica = map[string]verdict{
+	"40001": conflict,                      // canceling statement due to conflict with recovery (section 27.4.2)
+	"40P01": conflict,                      // the same, on a buffer pin
+	"55P03": conflict,                      // a replayed DDL holds the lock
+	"0A000": elsewhere,                     // cached plan must not change result type: DDL was replayed
+	"26000": elsewhere, "42P05": elsewhere, // prepared statement lost: a pooler is between
+	"42P01": elsewhere, "42703": elsewhere, "42883": elsewhere, // DDL not replayed yet
+	"53100": elsewhere, "53200": elsewhere, "53300": elsewhere, "53400": elsewhere,
+	"57P01": elsewhere, "57P02": elsewhere, "57P03": elsewhere, "57P05": elsewhere, "25P03": elsewhere,
+	"58030": elsewhere, "58P01": elsewhere, "XX001": elsewhere, "XX002": elsewhere,
+	"28000": elsewhere, "28P01": elsewhere, "3D000": elsewhere,
+}
+
+var onPrimary = map[string]verdict{
+	"40001": again, "40P01": again, // serialization failure, deadlock
+	"0A000": again, "26000": again, "42P05": again, // the statement cache was stale
+	"25P03": again, "57P05": again, // the session timed out while idle
+	"25006": elsewhere, // read-only: the node was demoted
+	"55000": elsewhere, // recovery is in progress: likewise
+	"57P01": elsewhere, "57P02": elsewhere, "57P03": elsewhere,
+}
+
+// classify never looks at message text. A caller whose context ended gets its
+// own error back, whatever the driver made of it.
+func classify(ctx context.Context, err error, table map[string]verdict) verdict {
+	var pgErr *pgconn.PgError
+	switch {
+	case ctx.Err() != nil, errors.Is(err, pgx.ErrNoRows), errors.Is(err, ErrReadOnly):
+		return final
+	case errors.As(err, &pgErr):
+		return table[pgErr.Code]
+	case errors.Is(err, errDemoted), connectionLost(err):
+		return elsewhere
+	}
+	return final
+}
+
+// connectionLost reports whether the error came from dialling or from the
+// connection itself, rather than from encoding an argument or from the caller.
+func connectionLost(err error) bool {
+	var connect *pgconn.ConnectError
+	var network interface{ Timeout() bool } // net.Error and pgconn's own time-outs
+	return errors.As(err, &connect) || errors.As(err, &network) || isClosed(err)
+}
+
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
+}

@@ -1,0 +1,115 @@
+package fresh
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts what the package decides. Label values come from the
+// configuration and from closed sets only, and counters on the path of a read
+// are resolved once.
+type metrics struct {
+	reads   map[*node]*[reasonCount]prometheus.Counter
+	behind  map[*node]prometheus.Counter
+	tokens  map[string]prometheus.Counter
+	rewound prometheus.Counter
+	retries prometheus.Counter
+	commits prometheus.Histogram
+	unknown prometheus.Counter
+}
+
+func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
+	reads := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "leeway_reads_total", Help: "Reads by the node that answered and the reason it was that one; shed reads were not answered.",
+	}, []string{"node", "reason"})
+	behind := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "leeway_guard_failures_total", Help: "Tries at a replica that had not reached the floor.",
+	}, []string{"node"})
+	tokens := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "leeway_tokens_total", Help: "Consistency tokens that requests brought; all but valid ones count as absent.",
+	}, []string{"state"})
+	m := &metrics{
+		tokens: map[string]prometheus.Counter{},
+		reads:  map[*node]*[reasonCount]prometheus.Counter{},
+		behind: map[*node]prometheus.Counter{},
+		rewound: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "leeway_history_rewound_total", Help: "Tokens of an older timeline, or ahead of the primary itself: writes may have been lost.",
+		}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "leeway_write_retries_total", Help: "Transactions run again after a rollback.",
+		}),
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "leeway_commit_seconds", Help: "Time from COMMIT to its answer, the wait for the standby included.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		unknown: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "leeway_commit_unknown_total", Help: "COMMITs whose outcome the server did not tell.",
+		}),
+	}
+	for _, n := range r.nodes {
+		m.reads[n] = &[reasonCount]prometheus.Counter{}
+		for reason := range reasonCount {
+			m.reads[n][reason] = reads.WithLabelValues(n.name, reason.String())
+		}
+		m.behind[n] = behind.WithLabelValues(n.name)
+	}
+	for _, state := range []string{"valid", "absent", "malformed", "forged"} {
+		m.tokens[state] = tokens.WithLabelValues(state)
+	}
+	if registry != nil {
+		registry.MustRegister(reads, behind, tokens, m.rewound, m.retries, m.commits, m.unknown)
+		registry.MustRegister(r.gauges()...)
+	}
+	return m
+}
+
+// gauges are read when they are scraped.
+func (r *Router) gauges() []prometheus.Collector {
+	list := []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "leeway_fallback_in_flight", Help: "Reads on the primary now; the cap is FallbackConns.",
+		}, func() float64 { return float64(len(r.fallback.slots)) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "leeway_fallback_shed_total", Help: "Reads refused because the cap was reached.",
+		}, func() float64 { return float64(r.fallback.shed.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "leeway_writable_nodes", Help: "Nodes out of recovery; more than one is a split brain.",
+		}, func() float64 { return float64(r.writableNodes()) }),
+	}
+	for _, n := range r.nodes {
+		list = append(list, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "leeway_bound_seconds", Help: "Proven staleness of a node; -1 when nothing is proven.",
+			ConstLabels: prometheus.Labels{"node": n.name},
+		}, func() float64 { return r.boundSeconds(n) }))
+	}
+	return list
+}
+
+func (r *Router) boundSeconds(n *node) float64 {
+	v := n.view.Load()
+	if v.err != nil {
+		return -1
+	}
+	bound, ok := r.history.bound(time.Now(), v.pos)
+	if !ok {
+		return -1
+	}
+	return bound.Seconds()
+}
+
+func (r *Router) writableNodes() int {
+	r.topology.mu.Lock()
+	defer r.topology.mu.Unlock()
+	return r.topology.writable
+}
+
+func (m *metrics) count(n *node, reason Reason) { m.reads[n][reason].Inc() }
+
+func (m *metrics) commit(took time.Duration, err error) {
+	m.commits.Observe(took.Seconds())
+	if errors.Is(err, ErrCommitUnknown) {
+		m.unknown.Inc()
+	}
+}

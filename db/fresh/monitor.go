@@ -1,0 +1,120 @@
+package fresh
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A view is what the monitor saw of a node. It may keep a read away from a
+// node, and it chooses the primary; it never makes a read acceptable, because
+// the server may have crashed and come back further behind since.
+type view struct {
+	at      time.Time // when the question was sent
+	answer  time.Time
+	err     error // not nil: nothing else is known
+	standby bool
+	pos     Position // replayed on a standby, flushed on the primary
+	system  int64    // identifies the cluster; nodes of another one are ignored
+}
+
+// The timeline of a standby is that of the log it receives. Without a receiver
+// (cut off, or the primary is down) it is the one up to which the control file
+// says that recovery must go, which may be too old but never too new.
+const timelineSQL = `coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
+	(SELECT nullif(min_recovery_end_timeline, 0) FROM pg_control_recovery()), 0)`
+
+// pg_current_wal_flush_lsn and not ..._insert_lsn: the latter may point past a
+// page header, where no record ends and no idle standby ever gets to.
+const observeSQL = `SELECT standby, (CASE WHEN standby THEN pg_last_wal_replay_lsn()
+		ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint,
+	CASE WHEN standby THEN ` + timelineSQL + `
+		ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::integer END,
+	(SELECT system_identifier FROM pg_control_system())
+FROM (SELECT pg_is_in_recovery() AS standby) AS role`
+
+// watch observes one node until ctx ends, on a connection of its own: taken
+// from a pool that is exhausted it would be blind exactly when it is needed.
+func (r *Router) watch(ctx context.Context, n *node, config *pgx.ConnConfig) {
+	defer r.done.Done()
+	var conn *pgx.Conn
+	defer func() { closeQuietly(conn) }()
+	failures := 0
+	for {
+		v := r.observe(ctx, &conn, config)
+		if ctx.Err() != nil {
+			return
+		}
+		r.publish(n, v)
+		if failures++; v.err == nil {
+			failures = 0
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.kick(n):
+		case <-time.After(pause(r.config.SampleEvery, failures)):
+		}
+	}
+}
+
+// pause is the period of the monitor, stretched up to fivefold and jittered
+// while a node does not answer, so that many processes do not dial in step.
+func pause(period time.Duration, failures int) time.Duration {
+	if failures <= 1 {
+		return period
+	}
+	longest := period * time.Duration(min(failures, 5))
+	return longest/2 + rand.N(longest/2)
+}
+
+// observe asks the node once, and connects first if need be. On any error the
+// connection is given up: its next answer could be to an older question.
+func (r *Router) observe(ctx context.Context, conn **pgx.Conn, config *pgx.ConnConfig) view {
+	ctx, cancel := context.WithTimeout(ctx, r.config.SampleTimeout)
+	defer cancel()
+	var err error
+	if *conn == nil {
+		if *conn, err = pgx.ConnectConfig(ctx, config); err != nil {
+			*conn = nil
+			return view{at: time.Now(), err: err}
+		}
+	}
+	v := view{at: time.Now()}
+	var lsn *int64 // NULL on a standby that has replayed nothing yet: unknown, not caught up
+	var timeline int32
+	err = (*conn).QueryRow(ctx, observeSQL).Scan(&v.standby, &lsn, &timeline, &v.system)
+	switch {
+	case err != nil:
+		closeQuietly(*conn)
+		*conn = nil
+		return view{at: v.at, err: err}
+	case lsn == nil || timeline == 0:
+		return view{at: v.at, err: fmt.Errorf("position not known (timeline %d)", timeline)}
+	}
+	v.answer = time.Now()
+	v.pos = Position{Timeline: uint32(timeline), LSN: LSN(*lsn)}
+	return v
+}
+
+func closeQuietly(conn *pgx.Conn) {
+	if conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	_ = conn.Close(ctx) // it is being given up, whatever it says
+}
+
+func monitorConfig(nc NodeConfig) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(nc.ReadDSN)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: its DSN cannot be parsed", nc.Name)
+	}
+	config.RuntimeParams["application_name"] = "leeway-monitor"
+	config.DialFunc = dial
+	return config, nil
+}

@@ -1,0 +1,165 @@
+package fresh
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// result is an answer read to its end and copied off its connection. Only a
+// whole result leaves the package: a read that breaks in the middle can then
+// be repeated on another node without the caller noticing.
+type result struct {
+	fields []pgconn.FieldDescription
+	data   []byte  // the values of all rows, one after the other
+	ends   []int32 // where each value ends in data; nullValue marks NULL
+	tag    pgconn.CommandTag
+}
+
+const nullValue = -1
+
+// readAll drains rows and closes them.
+func readAll(rows pgx.Rows) (*result, error) {
+	defer rows.Close()
+	res := &result{}
+	for rows.Next() {
+		for _, value := range rows.RawValues() {
+			if value == nil {
+				res.ends = append(res.ends, nullValue)
+				continue
+			}
+			res.data = append(res.data, value...)
+			res.ends = append(res.ends, int32(len(res.data)))
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	// A copy: the connection reuses its own for the next statement.
+	res.fields = append(res.fields, rows.FieldDescriptions()...)
+	res.tag = rows.CommandTag()
+	return res, nil
+}
+
+// typeMaps holds decoders. They remember plans for the types they have met,
+// and are not safe for concurrent use, so each reader borrows one.
+var typeMaps = sync.Pool{New: func() any { return pgtype.NewMap() }}
+
+// rows implements pgx.Rows over a result.
+type rows struct {
+	*result
+	next   int // the index of the next row
+	start  int // where the current row begins in data
+	values [][]byte
+	types  *pgtype.Map
+	plans  []pgtype.ScanPlan
+	kinds  []reflect.Type
+	err    error
+	closed bool
+}
+
+func newRows(res *result) *rows {
+	return &rows{result: res, types: typeMaps.Get().(*pgtype.Map), values: make([][]byte, len(res.fields))}
+}
+
+func (r *rows) Close() {
+	if !r.closed {
+		r.closed = true
+		typeMaps.Put(r.types)
+		r.types = nil
+	}
+}
+
+func (r *rows) Next() bool {
+	n := len(r.fields)
+	if r.closed || n == 0 || (r.next+1)*n > len(r.ends) {
+		r.Close()
+		return false
+	}
+	for i, end := range r.ends[r.next*n : (r.next+1)*n] {
+		if end == nullValue {
+			r.values[i] = nil
+			continue
+		}
+		r.values[i] = r.data[r.start:end:end]
+		r.start = int(end)
+	}
+	r.next++
+	return true
+}
+
+func (r *rows) Scan(dest ...any) error {
+	if r.closed || r.next == 0 {
+		return errors.New("fresh: Scan needs a row")
+	}
+	if len(dest) != len(r.fields) {
+		return r.fail(fmt.Errorf("fresh: %d columns do not fit %d destinations", len(r.fields), len(dest)))
+	}
+	if r.plans == nil {
+		r.plans, r.kinds = make([]pgtype.ScanPlan, len(dest)), make([]reflect.Type, len(dest))
+	}
+	for i, d := range dest {
+		if d == nil {
+			continue
+		}
+		if kind := reflect.TypeOf(d); kind != r.kinds[i] {
+			r.plans[i], r.kinds[i] = r.types.PlanScan(r.fields[i].DataTypeOID, r.fields[i].Format, d), kind
+		}
+		if err := r.plans[i].Scan(r.values[i], d); err != nil {
+			return r.fail(pgx.ScanArgError{ColumnIndex: i, FieldName: r.fields[i].Name, Err: err})
+		}
+	}
+	return nil
+}
+
+func (r *rows) fail(err error) error {
+	r.err = err
+	r.Close()
+	return err
+}
+
+func (r *rows) Values() ([]any, error) {
+	if r.closed || r.next == 0 {
+		return nil, errors.New("fresh: Values needs a row")
+	}
+	values := make([]any, len(r.fields))
+	for i, field := range r.fields {
+		if err := r.types.Scan(field.DataTypeOID, field.Format, r.values[i], &values[i]); err != nil {
+			return nil, r.fail(err)
+		}
+	}
+	return values, nil
+}
+
+func (r *rows) Err() error                                   { return r.err }
+func (r *rows) CommandTag() pgconn.CommandTag                { return r.tag }
+func (r *rows) FieldDescriptions() []pgconn.FieldDescription { return r.fields }
+func (r *rows) RawValues() [][]byte                          { return r.values }
+func (r *rows) TypeMap() *pgtype.Map                         { return r.types }
+
+// Conn returns nil: the connection went back to its pool before the first row
+// was seen.
+func (r *rows) Conn() *pgx.Conn { return nil }
+
+// row implements pgx.Row.
+type row struct {
+	res *result
+	err error
+}
+
+func (r row) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	rows := newRows(r.res)
+	defer rows.Close()
+	if !rows.Next() {
+		return pgx.ErrNoRows
+	}
+	return rows.Scan(dest...)
+}

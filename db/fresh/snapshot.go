@@ -1,0 +1,63 @@
+package fresh
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ReadTx is a read transaction, as generated code sees it.
+type ReadTx interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Snapshot runs fn in a REPEATABLE READ, READ ONLY transaction on one node that
+// satisfies the policy: its statements see one state of the database. fn may
+// run again on another node; it must keep its effects to itself until Snapshot
+// returns nil, and must not use tx afterwards.
+func (r *Router) Snapshot(ctx context.Context, p Policy, fn func(context.Context, ReadTx) error) error {
+	return r.route(ctx, p, func(ctx context.Context, l *lease) error {
+		// Before BEGIN: the transaction's first statement fixes its snapshot.
+		if err := l.guard(ctx); err != nil {
+			return err
+		}
+		if err := l.transaction(ctx, fn); err != nil {
+			return err
+		}
+		if !l.demand.stamp {
+			return nil
+		}
+		return l.readStamp(l.conn.QueryRow(ctx, l.stampSQL()))
+	})
+}
+
+func (l *lease) transaction(ctx context.Context, fn func(context.Context, ReadTx) error) error {
+	if _, err := l.conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"); err != nil {
+		return err
+	}
+	if err := fn(ctx, l.conn); err != nil {
+		return errors.Join(err, rollback(ctx, l.conn))
+	}
+	_, err := l.conn.Exec(ctx, "COMMIT")
+	return err
+}
+
+// rollbackTimeout bounds a ROLLBACK, which is sent even when the caller's
+// context has ended: the connection is worth keeping.
+const rollbackTimeout = 2 * time.Second
+
+// rollback returns nil when the connection is gone: then so is the transaction.
+func rollback(ctx context.Context, conn *pgx.Conn) error {
+	if conn.IsClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_, err := conn.Exec(ctx, "ROLLBACK")
+	return err
+}

@@ -1,0 +1,181 @@
+package fresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// WriteTx is a transaction on the primary, as generated code sees it.
+type WriteTx interface {
+	ReadTx
+	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error)
+	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
+}
+
+const (
+	maxTries = 3
+	// retryPause is the longest pause before the second try; it doubles. A
+	// deadlock's survivor is done within a commit, a few milliseconds.
+	retryPause = 20 * time.Millisecond
+)
+
+// Write runs fn in a READ COMMITTED transaction on the primary, commits it, and
+// raises the session's token to its position.
+//
+// fn may run up to three times: after a serialization failure, a deadlock, or
+// a connection that was lost before COMMIT was sent. It must use only tx, and
+// keep its other effects to itself until Write returns nil. Its error rolls
+// back and is returned.
+//
+// Once COMMIT is sent nothing cancels it and nothing is retried. If ctx ends
+// first, if the connection is lost, or if the server says that it stopped
+// waiting for its synchronous standby, the error is ErrCommitUnknown: the
+// transaction may be durable, and only an idempotency key can tell.
+func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) error) error {
+	for try := 1; ; try++ {
+		err := r.writeOnce(ctx, fn)
+		if err == nil || errors.Is(err, ErrCommitUnknown) {
+			return err
+		}
+		meaning := classify(ctx, err, onPrimary)
+		if meaning == elsewhere {
+			r.rediscover()
+		}
+		if meaning == final || try == maxTries || !backOff(ctx, try) {
+			if meaning == elsewhere {
+				return errors.Join(ErrNoPrimary, err)
+			}
+			return err
+		}
+		r.metrics.retries.Inc()
+	}
+}
+
+// backOff waits with full jitter and reports whether the context still lives.
+func backOff(ctx context.Context, try int) bool {
+	timer := time.NewTimer(rand.N(retryPause << (try - 1)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx) error) error {
+	primary, _ := r.currentPrimary()
+	if primary == nil {
+		return ErrNoPrimary
+	}
+	conn, err := primary.write.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	if err := runTx(ctx, conn.Conn(), fn); err != nil {
+		conn.Release()
+		return err
+	}
+	pos, err := r.commit(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if c := CarrierFrom(ctx); c != nil {
+		c.raise(pos)
+		c.note(Served{Node: primary.name, Primary: true, Reason: ReasonPolicy})
+	}
+	return nil
+}
+
+func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx) error) error {
+	if _, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED"); err != nil {
+		return err
+	}
+	if conn.PgConn().ParameterStatus("in_hot_standby") == "on" {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return errDemoted
+	}
+	if err := fn(ctx, conn); err != nil {
+		return errors.Join(err, rollback(ctx, conn))
+	}
+	return nil
+}
+
+// committed is what came of a COMMIT.
+type committed struct {
+	pos Position
+	err error
+}
+
+// commit sends COMMIT detached from the caller. The driver reacts to a context
+// that ends by closing the connection and cancelling the backend, and a cancel
+// makes PostgreSQL stop waiting for its synchronous standby and answer success.
+// So the COMMIT runs to its end with no deadline, on a connection that only it
+// holds; there are WriteConns of those, which bounds how many can wait. The
+// caller may leave earlier, not knowing the outcome.
+func (r *Router) commit(ctx context.Context, conn *pgxpool.Conn) (Position, error) {
+	done := make(chan committed, 1)
+	r.commits.Add(1)
+	go func() {
+		defer r.commits.Done()
+		defer conn.Release()
+		start := time.Now()
+		pos, err := sendCommit(context.WithoutCancel(ctx), conn.Conn().PgConn())
+		r.metrics.commit(time.Since(start), err)
+		done <- committed{pos, err}
+	}()
+	select {
+	case c := <-done:
+		return c.pos, c.err
+	case <-ctx.Done():
+		return Position{}, errors.Join(ErrCommitUnknown, ctx.Err())
+	}
+}
+
+// Both in one message: the SELECT runs after the commit and after its wait for
+// the standby, and costs no round trip of its own.
+const commitSQL = "COMMIT; SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn())"
+
+func sendCommit(ctx context.Context, conn *pgconn.PgConn) (Position, error) {
+	state := stateOf(conn)
+	state.trouble = ""
+	results, err := conn.Exec(ctx, commitSQL).ReadAll()
+	var pgErr *pgconn.PgError
+	switch {
+	case len(results) > 0 && results[0].CommandTag.String() == "ROLLBACK":
+		return Position{}, errors.New("fresh: COMMIT of a transaction that had failed: an error was swallowed")
+	case len(results) == 0 && errors.As(err, &pgErr) && !strings.HasPrefix(pgErr.Code, "57P") && pgErr.Code != "40003":
+		return Position{}, err // the COMMIT itself was refused, as by a deferred constraint
+	case err != nil:
+		return Position{}, errors.Join(ErrCommitUnknown, err)
+	case state.trouble != "":
+		return Position{}, fmt.Errorf("%w: notice %s during COMMIT", ErrCommitUnknown, state.trouble)
+	case len(results) != 2 || len(results[1].Rows) != 1:
+		return Position{}, fmt.Errorf("%w: unexpected answer", ErrCommitUnknown)
+	}
+	return parsePosition(results[1].Rows[0])
+}
+
+// parsePosition reads an LSN and the name of its WAL file, whose first eight
+// digits are the timeline (manual, section 30.6). The transaction is committed,
+// but without a position no later read can be proven to see it.
+func parsePosition(row [][]byte) (Position, error) {
+	lsn, err := ParseLSN(string(row[0]))
+	if err != nil || len(row[1]) < 8 {
+		return Position{}, errors.Join(ErrCommitUnknown, err)
+	}
+	timeline, err := strconv.ParseUint(string(row[1][:8]), 16, 32)
+	if err != nil {
+		return Position{}, errors.Join(ErrCommitUnknown, err)
+	}
+	return Position{Timeline: uint32(timeline), LSN: lsn}, nil
+}

@@ -1,0 +1,257 @@
+// Package dbtest gives tests a real primary with two real standbys: one
+// throw-away cluster for each test package, and in it one database for each
+// test, cloned from a migrated template. Databases are never dropped or
+// emptied: replaying that takes locks on the standbys and would cancel the
+// reads of other tests.
+//
+// Faults touch the whole cluster, so tests that make one must not run in
+// parallel with others of their package.
+package dbtest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/leeway/db"
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/migrations"
+)
+
+const (
+	replicas   = 2
+	startLimit = 2 * time.Minute
+	// Limit bounds every wait of a test for something that must happen. It is
+	// generous: a slow machine may be late, a broken program never arrives.
+	Limit = 30 * time.Second
+)
+
+var shared struct {
+	once    sync.Once
+	cluster *pgcluster.Cluster
+	err     error
+	clones  atomic.Int32
+	clone   sync.Mutex // CREATE DATABASE wants its template for itself
+}
+
+// Main runs the tests of a package and removes its cluster: call it from
+// TestMain.
+func Main(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if shared.cluster != nil {
+		if err := shared.cluster.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "dbtest:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// Config is the cluster that tests run on. fsync is off: the faults that tests
+// make kill processes, and what a process has written survives that in the
+// page cache.
+func Config() pgcluster.Config {
+	return pgcluster.Config{
+		Replicas: replicas,
+		Roles:    []string{"shop_owner", "shop_rw", "shop_ro"},
+		InitSQL:  migrations.RolesSQL,
+		Settings: map[string]string{"fsync": "off", "autovacuum_naptime": "1h"},
+	}
+}
+
+// Cluster returns the package's cluster, started on first use.
+func Cluster(tb testing.TB) *pgcluster.Cluster {
+	tb.Helper()
+	shared.once.Do(func() { shared.cluster, shared.err = Start(Config()) })
+	if shared.err != nil {
+		tb.Fatal(shared.err)
+	}
+	return shared.cluster
+}
+
+// Start starts a cluster and migrates its database.
+func Start(config pgcluster.Config) (*pgcluster.Cluster, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	cluster, err := pgcluster.Start(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := migrations.Up(ctx, cluster.Nodes()[0].DSN("shop_owner")); err != nil {
+		return nil, fmt.Errorf("migrate: %w (and close: %v)", err, cluster.Close())
+	}
+	return cluster, nil
+}
+
+// Env is one test's own database on a cluster.
+type Env struct {
+	Cluster *pgcluster.Cluster
+	Router  *fresh.Router
+	DB      *db.DB
+
+	database string
+}
+
+// New returns a new database on the package's cluster, behind a router with
+// default settings.
+func New(tb testing.TB) *Env {
+	tb.Helper()
+	env := &Env{Cluster: Cluster(tb), database: fmt.Sprintf("test_%d", shared.clones.Add(1))}
+	shared.clone.Lock()
+	defer shared.clone.Unlock()
+	admin := connect(tb, env.Cluster.Nodes()[0].DSN("postgres"), "postgres")
+	_, err := admin.Exec(context.Background(), "CREATE DATABASE "+env.database+" TEMPLATE shop OWNER shop_owner")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	env.CatchUp(tb)
+	env.Router = env.NewRouter(tb, env.Config())
+	env.DB = db.New(env.Router)
+	return env
+}
+
+// Config returns the router's configuration for the test's database.
+func (e *Env) Config() fresh.Config {
+	var config fresh.Config
+	for _, n := range e.Cluster.Nodes() {
+		config.Nodes = append(config.Nodes, fresh.NodeConfig{
+			Name: n.Name(), WriteDSN: e.DSN(n, "shop_rw"), ReadDSN: e.DSN(n, "shop_ro"),
+		})
+	}
+	return config
+}
+
+// NewRouter starts a router that lives as long as the test, and waits until it
+// knows the primary and has sampled every node.
+func (e *Env) NewRouter(tb testing.TB, config fresh.Config) *fresh.Router {
+	tb.Helper()
+	router, err := fresh.New(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(router.Close)
+	Eventually(tb, "the router knows every node", func() bool {
+		nodes, writable := router.Status()
+		for _, n := range nodes {
+			writable = writable && n.Up && n.Bound >= 0
+		}
+		return writable
+	})
+	return router
+}
+
+// DSN returns a node's connection string for the test's database.
+func (e *Env) DSN(n *pgcluster.Node, role string) string {
+	return inDatabase(n.DSN(role), e.database)
+}
+
+func inDatabase(dsn, database string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err) // pgcluster made it
+	}
+	u.Path = "/" + database
+	return u.String()
+}
+
+// Admin returns a superuser's connection to the test's database on a node.
+func (e *Env) Admin(tb testing.TB, n *pgcluster.Node) *pgx.Conn {
+	tb.Helper()
+	return connect(tb, n.DSN("postgres"), e.database)
+}
+
+func connect(tb testing.TB, dsn, database string) *pgx.Conn {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Limit)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, inDatabase(dsn, database))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// Primary and Replicas are the nodes by their first roles.
+func (e *Env) Primary() *pgcluster.Node    { return e.Cluster.Nodes()[0] }
+func (e *Env) Replicas() []*pgcluster.Node { return e.Cluster.Nodes()[1:] }
+
+// CatchUp waits until every standby has replayed what the primary has now.
+func (e *Env) CatchUp(tb testing.TB) {
+	tb.Helper()
+	var target string
+	admin := connect(tb, e.Primary().DSN("postgres"), "postgres")
+	query(tb, admin, "SELECT pg_current_wal_flush_lsn()::text", &target)
+	for _, n := range e.Replicas() {
+		standby := connect(tb, n.DSN("postgres"), "postgres")
+		Eventually(tb, n.Name()+" catches up", func() bool {
+			var reached bool
+			query(tb, standby, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+target+"', false)", &reached)
+			return reached
+		})
+	}
+}
+
+func query(tb testing.TB, conn *pgx.Conn, sql string, dest any) {
+	tb.Helper()
+	if err := conn.QueryRow(context.Background(), sql).Scan(dest); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Pause stops replay on the given standbys, all of them when none is given,
+// until the test ends or Resume is called. It returns when replay stands still.
+func (e *Env) Pause(tb testing.TB, nodes ...*pgcluster.Node) {
+	tb.Helper()
+	if len(nodes) == 0 {
+		nodes = e.Replicas()
+	}
+	for _, n := range nodes {
+		tb.Cleanup(func() { e.Resume(tb, n) })
+		Do(tb, n.PauseReplay)
+	}
+}
+
+// Resume lets replay go on.
+func (e *Env) Resume(tb testing.TB, nodes ...*pgcluster.Node) {
+	tb.Helper()
+	if len(nodes) == 0 {
+		nodes = e.Replicas()
+	}
+	for _, n := range nodes {
+		Do(tb, n.ResumeReplay)
+	}
+}
+
+// Do runs a verb of a node, and fails the test if it fails.
+func Do(tb testing.TB, verb func(context.Context) error) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Limit)
+	defer cancel()
+	if err := verb(ctx); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Eventually polls until what is so, and fails the test after Limit. It is for
+// conditions that the test has caused, never for giving something time.
+func Eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	deadline := time.Now().Add(Limit)
+	for !holds() {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not within %v: %s", Limit, what)
+		}
+		time.Sleep(2 * time.Millisecond) // the poll's period
+	}
+}

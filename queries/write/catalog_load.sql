@@ -1,0 +1,23 @@
+-- name: AnyProduct :one
+SELECT EXISTS (SELECT FROM products) AS found;
+
+-- name: CategoryIDs :many
+SELECT slug, id FROM categories;
+
+-- name: CopyCategories :copyfrom
+INSERT INTO categories (id, parent_id, slug, name, position) VALUES ($1, $2, $3, $4, $5);
+
+-- name: CopyProducts :copyfrom
+-- With the columns that a trigger keeps: it then compares, and writes no product
+-- a second time.
+INSERT INTO products (id, category_id, slug, name, description, options, popularity,
+    price_min, price_max, in_stock, option_tags, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
+-- name: CopyVariants :copyfrom
+INSERT INTO variants (id, product_id, sku, options, price, stock_quantity, position, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: CopyStockMovements :copyfrom
+INSERT INTO stock_movements (variant_id, kind, delta, before, after, reason)
+VALUES ($1, $2, $3, $4, $5, $6);

@@ -11,12 +11,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// create builds a new cluster: about 2 s for two standbys.
+// create builds a new cluster. The standbys are copies of the data folder that
+// initdb made, taken before it ever ran, and stream everything since: a third of
+// the time of a base backup each.
 func (c *Cluster) create(ctx context.Context) error {
 	primary := c.addNode("primary")
 	for i := range c.cfg.Replicas {
@@ -41,22 +44,25 @@ func (c *Cluster) create(ctx context.Context) error {
 	if err := primary.initdb(ctx); err != nil {
 		return err
 	}
+	standbys := c.nodes[1:]
+	if err := c.each(standbys, func(n *Node) error { return n.copyCold(ctx, primary) }); err != nil {
+		return err
+	}
 	// Not synchronous yet: the first commits would wait for standbys to come.
 	if err := primary.launchOnFreePort(ctx, nil, false); err != nil {
 		return fmt.Errorf("%s: %w", primary.name, err)
 	}
-	if err := c.initSQL(ctx, primary); err != nil {
-		return fmt.Errorf("prepare %s: %w", primary.name, err)
+	if err := c.createRoles(ctx, primary); err != nil {
+		return fmt.Errorf("create roles: %w", err)
 	}
-	standbys := c.nodes[1:]
 	if err := primary.makeSlots(ctx); err != nil {
 		return err
 	}
-	err := c.each(standbys, func(n *Node) error {
-		c.step("base backup of %s", n.name)
-		if err := n.baseBackup(ctx, primary); err != nil {
-			return err
+	err := c.each(c.nodes, func(n *Node) error {
+		if n == primary {
+			return c.createDatabase(ctx, primary)
 		}
+		c.step("start %s", n.name)
 		if err := n.launchOnFreePort(ctx, primary, true); err != nil {
 			return err
 		}
@@ -123,6 +129,14 @@ func (n *Node) initdb(ctx context.Context) error {
 		"host replication "+replicator+" 127.0.0.1/32 scram-sha-256\n")
 }
 
+// copyCold makes n a standby from a primary that is shut down.
+func (n *Node) copyCold(ctx context.Context, primary *Node) error {
+	if err := n.c.runPath(ctx, "", "cp", "-R", primary.data+"/.", n.data); err != nil {
+		return err
+	}
+	return n.markStandby()
+}
+
 // launchOnFreePort gives the node a port and starts it, again with another port
 // when someone else was faster.
 func (n *Node) launchOnFreePort(ctx context.Context, following *Node, sync bool) (err error) {
@@ -143,19 +157,17 @@ func (n *Node) launchOnFreePort(ctx context.Context, following *Node, sync bool)
 	return err
 }
 
-func (c *Cluster) initSQL(ctx context.Context, primary *Node) error {
-	owner := superuser
-	roles := []string{"CREATE ROLE " + replicator + " LOGIN REPLICATION PASSWORD '" + c.passwords[replicator] + "'"}
-	for i, role := range c.cfg.Roles {
-		if i == 0 {
-			owner = role
-		}
-		roles = append(roles, "CREATE ROLE "+pgx.Identifier{role}.Sanitize()+" LOGIN PASSWORD '"+c.passwords[role]+"'")
+func (c *Cluster) createRoles(ctx context.Context, primary *Node) error {
+	sql := []string{"CREATE ROLE " + replicator + " LOGIN REPLICATION PASSWORD '" + c.passwords[replicator] + "'"}
+	for _, role := range c.cfg.Roles {
+		sql = append(sql, "CREATE ROLE "+pgx.Identifier{role}.Sanitize()+" LOGIN PASSWORD '"+c.passwords[role]+"'")
 	}
-	if err := primary.exec(ctx, superuser, strings.Join(roles, ";")); err != nil {
-		return err
-	}
+	return primary.exec(ctx, superuser, strings.Join(sql, ";"))
+}
+
+func (c *Cluster) createDatabase(ctx context.Context, primary *Node) error {
 	if c.cfg.Database != superuser {
+		owner := append(slices.Clone(c.cfg.Roles), superuser)[0]
 		sql := "CREATE DATABASE " + pgx.Identifier{c.cfg.Database}.Sanitize() + " OWNER " + pgx.Identifier{owner}.Sanitize()
 		if err := primary.exec(ctx, superuser, sql); err != nil {
 			return err
@@ -173,13 +185,17 @@ func (c *Cluster) initSQL(ctx context.Context, primary *Node) error {
 // run executes one of PostgreSQL's tools as the servers' user. Its error carries
 // what the tool said.
 func (c *Cluster) run(ctx context.Context, pass, tool string, args ...string) error {
-	cmd := c.command(exec.CommandContext(ctx, filepath.Join(c.bin, tool), args...))
+	return c.runPath(ctx, pass, filepath.Join(c.bin, tool), args...)
+}
+
+func (c *Cluster) runPath(ctx context.Context, pass, tool string, args ...string) error {
+	cmd := c.command(exec.CommandContext(ctx, tool, args...))
 	if pass != "" {
 		cmd.Env = append(cmd.Env, "PGPASSWORD="+pass)
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s: %w:\n  %s", tool, err, strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "\n  "))
+		return fmt.Errorf("%s: %w:\n  %s", filepath.Base(tool), err, strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "\n  "))
 	}
 	return nil
 }

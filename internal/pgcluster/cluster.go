@@ -37,7 +37,8 @@ type Cluster struct {
 var errClosed = errors.New("pgcluster: the cluster is closed")
 
 // Start builds the cluster, or reopens the one in cfg.Dir, and returns when
-// every standby is streaming, and replicating synchronously unless cfg.Async.
+// every standby is streaming, replicating synchronously unless cfg.Async, and
+// has replayed the database, its roles and InitSQL.
 // ctx bounds the start only; the cluster lives until Close. When Start fails, it
 // leaves no server, and no folder that it made, behind.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {

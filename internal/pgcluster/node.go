@@ -174,17 +174,6 @@ func (n *Node) ping(ctx context.Context) error {
 	return conn.Close(ctx)
 }
 
-// ask returns the one value of a query.
-func ask[T any](ctx context.Context, n *Node, sql string) (value T, err error) {
-	conn, err := n.connect(ctx, superuser)
-	if err != nil {
-		return value, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	err = conn.QueryRow(ctx, sql).Scan(&value)
-	return value, err
-}
-
 // exec runs statements, separated by semicolons, in one transaction.
 func (n *Node) exec(ctx context.Context, database, sql string) error {
 	conn, err := n.connect(ctx, database)

@@ -154,28 +154,50 @@ func (n *Node) freshSlots(ctx context.Context) error {
 const streamTimeout = 15 * time.Second
 
 // waitStreaming waits until the primary sees the node streaming, and counting
-// for synchronous commits if those are on.
+// for synchronous commits if those are on, and until the node has replayed what
+// the primary had at the time of the call.
 func (n *Node) waitStreaming(ctx context.Context, primary *Node) error {
 	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
-	began, err := ask[time.Time](ctx, n, "SELECT pg_postmaster_start_time()")
+	if err := n.waitStream(ctx, primary); err != nil {
+		return fmt.Errorf("does not stream from %s: %w; the end of %s:\n%s", primary.name, err, n.log, logTail(n.log, 0))
+	}
+	return nil
+}
+
+func (n *Node) waitStream(ctx context.Context, primary *Node) error {
+	up, err := primary.connect(ctx, superuser)
 	if err != nil {
 		return err
 	}
-	conn, err := primary.connect(ctx, superuser)
+	defer up.Close(context.WithoutCancel(ctx))
+	down, err := n.connect(ctx, superuser)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer down.Close(context.WithoutCancel(ctx))
+
+	var began time.Time
+	var target string
+	if err := up.QueryRow(ctx, "SELECT pg_current_wal_flush_lsn()::text").Scan(&target); err != nil {
+		return err
+	}
+	if err := down.QueryRow(ctx, "SELECT pg_postmaster_start_time()").Scan(&began); err != nil {
+		return err
+	}
 	// The primary may still list the stream of the server that n was before.
 	err = poll(ctx, func() (ok bool, err error) {
-		err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = $1
+		err = up.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = $1
 			AND backend_start > $2 AND state = 'streaming' AND (sync_state IN ('quorum', 'sync') OR $3))`,
 			n.name, began, n.c.async).Scan(&ok)
 		return ok, err
 	})
 	if err != nil {
-		return fmt.Errorf("does not stream from %s: %w; the end of %s:\n%s", primary.name, err, n.log, logTail(n.log, 0))
+		return err
 	}
-	return nil
+	// The node itself knows at once; the primary's replay_lsn is up to 1 s late.
+	return poll(ctx, func() (ok bool, err error) {
+		err = down.QueryRow(ctx, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", target).Scan(&ok)
+		return ok, err
+	})
 }

@@ -1,0 +1,248 @@
+package orders
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/internal/web"
+)
+
+// Routes adds what a shopper does with their own cart and orders. All of it
+// needs the shopper's bearer token, but for the request that makes one.
+func Routes(r chi.Router, store *Store, render *web.Renderer) {
+	h := handlers{store}
+	handle := render.With(problems...).Handle
+
+	r.Post("/v1/carts", handle(plain(h.createCart)))
+	r.Get("/v1/carts/{id}", handle(plain(h.cart)))
+	r.Post("/v1/carts/{id}/items", handle(plain(h.addItem)))
+	r.Put("/v1/carts/{id}/items/{variant_id}", handle(plain(h.setItem)))
+	r.Delete("/v1/carts/{id}/items/{variant_id}", handle(plain(h.removeItem)))
+	r.Post("/v1/carts/{id}/checkout", handle(plain(h.checkout)))
+	r.Get("/v1/orders", handle(h.orders))
+	r.Get("/v1/orders/{id}", handle(plain(h.order)))
+}
+
+// problems is the one place where an error of this package meets a status.
+// What the database has to say (fresh.ErrCommitUnknown and the like) is the
+// same for every domain, and is mapped by the caller's own table.
+var problems = []web.Mapping{
+	{Err: ErrNotFound, Problem: *web.NotFound},
+	{Err: ErrUnauthorized, Problem: *web.Unauthorized},
+	{Err: ErrVersionMismatch, Problem: versionMismatch},
+	{Err: web.PreconditionFailed, Problem: versionMismatch}, // a tag that no version of ours has
+	{Err: ErrCartClosed, Problem: web.Problem{
+		Status: http.StatusConflict, Code: "cart_closed",
+		Detail: "The cart has become an order or has expired. Start a new one.",
+	}},
+	{Err: catalog.ErrInsufficientStock, Fill: fillShortage, Problem: web.Problem{
+		Status: http.StatusConflict, Code: "insufficient_stock",
+		Detail: "There is less in stock than the cart asks for. Nothing was taken; change the cart and use a new Idempotency-Key.",
+	}},
+	{Err: ErrPriceChanged, Fill: fillPrice, Problem: web.Problem{
+		Status: http.StatusConflict, Code: "price_changed",
+		Detail: "The cart costs the total given here, not the expected one. Agree to it with a new Idempotency-Key.",
+	}},
+	{Err: ErrKeyInProgress, Problem: web.Problem{
+		Status: http.StatusConflict, Code: "idempotency_in_progress", RetryAfter: time.Second,
+		Detail: "A request with this Idempotency-Key is being worked on. Send the same again later.",
+	}},
+	{Err: ErrKeyReused, Problem: web.Problem{
+		Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused",
+		Detail: "This Idempotency-Key was used for another path or body.",
+	}},
+	{Err: ErrKeyMissing, Problem: web.Problem{
+		Status: http.StatusBadRequest, Code: "idempotency_key_missing",
+		Detail: "A checkout needs an Idempotency-Key, so that it can be repeated safely.",
+	}},
+	{Err: ErrUnavailable, Fill: fillUnavailable, Problem: web.Problem{
+		Status: http.StatusUnprocessableEntity, Code: "variant_unavailable",
+		Detail: "These variants do not exist or are not for sale.",
+	}},
+	{Err: ErrCartEmpty, Problem: web.Problem{Status: http.StatusUnprocessableEntity, Code: "cart_empty"}},
+	{Err: ErrTooManyLines, Problem: web.Problem{
+		Status: http.StatusUnprocessableEntity, Code: "too_many_lines",
+		Detail: "A cart holds at most 100 different variants.",
+	}},
+	{Err: ErrQuantity, Problem: web.Problem{
+		Status: http.StatusUnprocessableEntity, Code: "quantity_out_of_range",
+		Detail: "The quantities of a variant in a cart add up to 1..999.",
+	}},
+	{Err: ErrTotalTooLarge, Problem: web.Problem{Status: http.StatusUnprocessableEntity, Code: "total_too_large"}},
+	{Err: ErrInvalidCursor, Problem: web.Problem{
+		Status: http.StatusBadRequest, Code: "invalid_cursor",
+		Detail: "The cursor is not one of this list with this filter. Start again without it.",
+	}},
+	{Err: ErrBusy, Problem: web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: time.Second,
+		Detail: "Too many want the same thing at once. Nothing was done; send the same again.",
+	}},
+}
+
+var versionMismatch = web.Problem{
+	Status: http.StatusPreconditionFailed, Code: "version_mismatch",
+	Detail: "The cart has another version than If-Match names. Read it again.",
+}
+
+func fillShortage(err error, p *web.Problem) {
+	var e *catalog.ShortageError
+	if errors.As(err, &e) {
+		p.Fields = map[string]any{"lines": e.Lines}
+	}
+}
+
+func fillPrice(err error, p *web.Problem) {
+	var e *PriceChangedError
+	if errors.As(err, &e) {
+		p.Fields = map[string]any{"total": e.Total}
+	}
+}
+
+func fillUnavailable(err error, p *web.Problem) {
+	var e *UnavailableError
+	if errors.As(err, &e) {
+		p.Fields = map[string]any{"variant_ids": e.VariantIDs}
+	}
+}
+
+type handlers struct{ store *Store }
+
+func (h handlers) createCart(w http.ResponseWriter, r *http.Request) error {
+	who, err := optionalShopper(r)
+	if err != nil {
+		return err
+	}
+	items, err := createBody(w, r)
+	if err != nil {
+		return err
+	}
+	cart, err := h.store.CreateCart(r.Context(), who, items)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/carts/"+cart.ID.String())
+	return sendCart(w, http.StatusCreated, cart)
+}
+
+func (h handlers) cart(w http.ResponseWriter, r *http.Request) error {
+	at, err := cartRef(r)
+	if err != nil {
+		return err
+	}
+	cart, err := h.store.Cart(r.Context(), at)
+	if err != nil {
+		return err
+	}
+	return sendCart(w, http.StatusOK, cart)
+}
+
+func (h handlers) addItem(w http.ResponseWriter, r *http.Request) error {
+	at, err := cartRef(r)
+	if err != nil {
+		return err
+	}
+	body, key, err := keyed(w, r, at.Shopper, "items")
+	if err != nil {
+		return err
+	}
+	item, err := itemBody(body)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		cart, err := h.store.AddItem(r.Context(), at, item)
+		if err != nil {
+			return err
+		}
+		return sendCart(w, http.StatusOK, cart)
+	}
+	answer, err := h.store.AddItemOnce(r.Context(), *key, at, item, answerWith[Cart](http.StatusOK))
+	return sendAnswer(w, answer, err)
+}
+
+func (h handlers) setItem(w http.ResponseWriter, r *http.Request) error {
+	at, variant, err := itemRef(r)
+	if err != nil {
+		return err
+	}
+	quantity, err := quantityBody(w, r)
+	if err != nil {
+		return err
+	}
+	cart, err := h.store.SetItem(r.Context(), at, ItemInput{variant, quantity})
+	if err != nil {
+		return err
+	}
+	return sendCart(w, http.StatusOK, cart)
+}
+
+func (h handlers) removeItem(w http.ResponseWriter, r *http.Request) error {
+	at, variant, err := itemRef(r)
+	if err != nil {
+		return err
+	}
+	cart, err := h.store.SetItem(r.Context(), at, ItemInput{variant, 0})
+	if err != nil {
+		return err
+	}
+	return sendCart(w, http.StatusOK, cart)
+}
+
+func (h handlers) checkout(w http.ResponseWriter, r *http.Request) error {
+	at, err := cartRef(r)
+	if err != nil {
+		return err
+	}
+	body, key, err := keyed(w, r, at.Shopper, "checkout")
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		return ErrKeyMissing
+	}
+	form, err := checkoutBody(body, h.store.config.Currency)
+	if err != nil {
+		return err
+	}
+	answer, err := h.store.Checkout(r.Context(), *key, at, form, answerWith[Order](http.StatusCreated))
+	return sendAnswer(w, answer, err)
+}
+
+func (h handlers) orders(w http.ResponseWriter, r *http.Request) error {
+	list, err := listQuery(r)
+	if err != nil {
+		return err
+	}
+	orders, next, err := h.store.Orders(r.Context(), list)
+	if err != nil {
+		return err
+	}
+	page := web.Page{Limit: list.Limit}
+	if next != "" {
+		page.NextCursor = &next
+	}
+	private(w)
+	web.NextLink(w, r, next)
+	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: orders, Page: page})
+}
+
+func (h handlers) order(w http.ResponseWriter, r *http.Request) error {
+	who, err := shopper(r)
+	if err != nil {
+		return err
+	}
+	key, err := web.PathID(r, "id")
+	if err != nil {
+		return err
+	}
+	order, err := h.store.Order(r.Context(), who, key)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", web.ETag(order.Version))
+	return web.JSON(w, http.StatusOK, order)
+}

@@ -1,0 +1,181 @@
+package orders
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/jackc/pgx/v5"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+// shop is a whole stack over a database of its own: HTTP in, rows out. Only the
+// network is left out, since nothing here depends on it.
+type shop struct {
+	*dbtest.Env
+	store   *Store
+	handler http.Handler
+	product id.ID
+}
+
+func newShop(t *testing.T) *shop {
+	env := dbtest.New(t)
+	s := &shop{Env: env, store: New(env.DB, DefaultConfig()), product: id.New()}
+	router := chi.NewRouter()
+	render := web.NewRenderer(slog.New(slog.NewTextHandler(t.Output(), nil)))
+	router.Use(web.RequestID)
+	router.NotFound(render.NotFound)
+	Routes(router, s.store, render)
+	s.handler = router
+
+	admin := env.Admin(t, env.Primary())
+	category := id.New()
+	s.exec(t, admin, `INSERT INTO categories (id, slug, name) VALUES ($1, 'tea', 'Tea')`, category)
+	s.exec(t, admin, `INSERT INTO products (id, category_id, slug, name) VALUES ($1, $2, 'green-tea', 'Green tea')`, s.product, category)
+	return s
+}
+
+// variant adds a variant of the shop's one product.
+func (s *shop) variant(t *testing.T, price int64, stock int) id.ID {
+	t.Helper()
+	variant := id.New()
+	s.exec(t, s.Admin(t, s.Primary()),
+		`INSERT INTO variants (id, product_id, sku, options, price, stock_quantity)
+		VALUES ($1, $2, $3, jsonb_build_object('size', $3::text), $4, $5)`,
+		variant, s.product, "T-"+variant.String()[19:], price, stock)
+	return variant
+}
+
+func (s *shop) exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// one returns the only value of a query on the primary.
+func one[T any](t *testing.T, s *shop, sql string, args ...any) (v T) {
+	t.Helper()
+	if err := s.Admin(t, s.Primary()).QueryRow(context.Background(), sql, args...).Scan(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// client is one shopper's browser: it keeps the bearer token and the
+// consistency token from request to request. Not for concurrent use.
+type client struct {
+	shop     *shop
+	bearer   string
+	position fresh.Position
+}
+
+// reply is an answer, read to its end.
+type reply struct {
+	*httptest.ResponseRecorder
+	t testing.TB
+}
+
+// do sends a request; headers come in pairs. A string body goes as it is.
+func (c *client) do(t testing.TB, method, path string, body any, headers ...string) reply {
+	t.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = bytes.NewReader([]byte(b))
+	default:
+		raw, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader = bytes.NewReader(raw)
+	}
+	r := httptest.NewRequest(method, path, reader)
+	r.Header.Set("Content-Type", "application/json")
+	if c.bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+c.bearer)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	carrier := fresh.NewCarrier(c.position)
+	w := httptest.NewRecorder()
+	c.shop.handler.ServeHTTP(w, r.WithContext(fresh.WithCarrier(r.Context(), carrier)))
+	c.position, _ = carrier.Token()
+	return reply{w, t}
+}
+
+// want fails the test unless the answer has this status, and this code if it is
+// a problem.
+func (r reply) want(status int, code string) reply {
+	r.t.Helper()
+	var problem struct{ Code string }
+	if r.Code >= 400 {
+		r.decode(&problem)
+	}
+	if r.Code != status || problem.Code != code {
+		r.t.Fatalf("got %d %q, want %d %q: %s", r.Code, problem.Code, status, code, r.Body)
+	}
+	return r
+}
+
+func (r reply) decode(v any) {
+	r.t.Helper()
+	if err := json.Unmarshal(r.Body.Bytes(), v); err != nil {
+		r.t.Fatalf("%v in %q", err, r.Body)
+	}
+}
+
+func (r reply) cart() (c Cart)   { r.t.Helper(); r.decode(&c); return c }
+func (r reply) order() (o Order) { r.t.Helper(); r.decode(&o); return o }
+
+// newCart makes a shopper with a cart of the given items.
+func (s *shop) newCart(t testing.TB, items ...ItemInput) (*client, Cart) {
+	t.Helper()
+	c := &client{shop: s}
+	cart := c.do(t, "POST", "/v1/carts", map[string]any{"items": items}).want(201, "").cart()
+	c.bearer = cart.ShopperToken
+	return c, cart
+}
+
+// nextCart is another cart of the same shopper.
+func (c *client) nextCart(t testing.TB, items ...ItemInput) Cart {
+	t.Helper()
+	return c.do(t, "POST", "/v1/carts", map[string]any{"items": items}).want(201, "").cart()
+}
+
+func checkoutPath(cart Cart) string { return "/v1/carts/" + cart.ID.String() + "/checkout" }
+
+func cartPath(cart Cart) string { return "/v1/carts/" + cart.ID.String() }
+
+// form is a body that a checkout accepts.
+func form() CheckoutForm {
+	return CheckoutForm{
+		Email: "ada@example.com",
+		ShippingAddress: Address{
+			Name: "Ada Lovelace", Line1: "12 St James's Square", City: "London", PostalCode: "SW1Y 4JH", Country: "GB",
+		},
+	}
+}
+
+func euros(cents int64) catalog.Money { return catalog.Money{Amount: cents, Currency: "EUR"} }
+
+var keys = 0
+
+// newKey is not for concurrent use.
+func newKey() string { keys++; return fmt.Sprintf("key-%d", keys) }

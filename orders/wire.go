@@ -1,0 +1,221 @@
+package orders
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
+)
+
+const (
+	maxLimit     = 100
+	defaultLimit = 24
+	maxEmail     = 254 // bytes: RFC 5321, section 4.5.3.1.3, less the angle brackets
+)
+
+// private keeps a shopper's data, and the token in it, out of every cache.
+func private(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store") }
+
+// plain is for routes without query parameters.
+func plain(next func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := web.ParseQuery(r); err != nil {
+			return err
+		}
+		private(w)
+		return next(w, r)
+	}
+}
+
+// shopper reads the bearer token.
+func shopper(r *http.Request) (Shopper, error) {
+	token, present := web.Bearer(r)
+	if !present {
+		return Shopper{}, ErrUnauthorized
+	}
+	return ParseShopper(token)
+}
+
+// optionalShopper is nil for a client that sends no Authorization at all. One
+// that sends it wrongly meant to be somebody, and must not become a stranger.
+func optionalShopper(r *http.Request) (*Shopper, error) {
+	if _, present := web.Bearer(r); !present {
+		return nil, nil
+	}
+	who, err := shopper(r)
+	return &who, err
+}
+
+// cartRef reads token, path and If-Match, in this order: who is not known is
+// told nothing about the rest.
+func cartRef(r *http.Request) (at CartRef, err error) {
+	if at.Shopper, err = shopper(r); err != nil {
+		return CartRef{}, err
+	}
+	if at.ID, err = web.PathID(r, "id"); err != nil {
+		return CartRef{}, err
+	}
+	at.Version, _, err = web.IfMatch(r) // absent and * are 0: any version
+	return at, err
+}
+
+func itemRef(r *http.Request) (CartRef, id.ID, error) {
+	at, err := cartRef(r)
+	if err != nil {
+		return CartRef{}, id.ID{}, err
+	}
+	variant, err := web.PathID(r, "variant_id")
+	return at, variant, err
+}
+
+// keyed reads the body and the Idempotency-Key; nil is none.
+func keyed(w http.ResponseWriter, r *http.Request, who Shopper, route string) ([]byte, *Key, error) {
+	value, err := web.IdempotencyKey(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := web.Body(w, r)
+	if err != nil || value == "" {
+		return body, nil, err
+	}
+	key := NewKey(who, route, value, r.Method, r.URL.EscapedPath(), body)
+	return body, &key, nil
+}
+
+func createBody(w http.ResponseWriter, r *http.Request) ([]ItemInput, error) {
+	var body struct {
+		Items []ItemInput `json:"items"`
+	}
+	if err := web.DecodeOptional(w, r, &body); err != nil {
+		return nil, err
+	}
+	var v web.Validator
+	v.Check(len(body.Items) <= MaxLines, "/items", "too_many", "must have at most 100 elements")
+	for i, item := range body.Items {
+		item.validate(&v, "/items/"+strconv.Itoa(i))
+	}
+	return body.Items, v.Err()
+}
+
+func itemBody(body []byte) (item ItemInput, err error) {
+	if err := web.Unmarshal(body, &item); err != nil {
+		return ItemInput{}, err
+	}
+	var v web.Validator
+	item.validate(&v, "")
+	return item, v.Err()
+}
+
+func (i ItemInput) validate(v *web.Validator, at string) {
+	v.Check(!i.VariantID.IsZero(), at+"/variant_id", "required", "must be the id of a variant")
+	v.Check(i.Quantity >= 1 && i.Quantity <= MaxQuantity, at+"/quantity", "out_of_range", "must be 1..999")
+}
+
+func quantityBody(w http.ResponseWriter, r *http.Request) (int, error) {
+	// A pointer: {} must not remove the line.
+	var body struct {
+		Quantity *int `json:"quantity"`
+	}
+	if err := web.Decode(w, r, &body); err != nil {
+		return 0, err
+	}
+	var v web.Validator
+	v.Check(body.Quantity != nil, "/quantity", "required", "must be 0..999")
+	if err := v.Err(); err != nil {
+		return 0, err
+	}
+	v.Check(*body.Quantity >= 0 && *body.Quantity <= MaxQuantity, "/quantity", "out_of_range", "must be 0..999")
+	return *body.Quantity, v.Err()
+}
+
+func checkoutBody(body []byte, currency string) (form CheckoutForm, err error) {
+	if err := web.Unmarshal(body, &form); err != nil {
+		return CheckoutForm{}, err
+	}
+	var v web.Validator
+	v.Text(form.Email, "/email", 3, maxEmail)
+	v.Check(isEmail(form.Email), "/email", "invalid_email", "must be an address such as ada@example.com")
+	form.ShippingAddress.validate(&v, "/shipping_address")
+	if t := form.ExpectedTotal; t != nil {
+		v.Check(t.Currency == currency, "/expected_total/currency", "wrong_currency", "must be "+currency)
+		v.Check(t.Amount >= 0, "/expected_total/amount", "out_of_range", "must not be negative")
+	}
+	return form, v.Err()
+}
+
+// isEmail keeps out what is certainly no address. Only a mail that arrives
+// proves one, and stricter patterns refuse real people.
+func isEmail(s string) bool {
+	local, domain, _ := strings.Cut(s, "@")
+	return local != "" && domain != "" && len(s) <= maxEmail &&
+		!strings.Contains(domain, "@") && !strings.ContainsFunc(s, unicode.IsSpace)
+}
+
+func (a Address) validate(v *web.Validator, at string) {
+	v.Text(a.Name, at+"/name", 1, 200)
+	v.Text(a.Line1, at+"/line1", 1, 200)
+	v.Text(a.Line2, at+"/line2", 0, 200)
+	v.Text(a.City, at+"/city", 1, 100)
+	v.Text(a.PostalCode, at+"/postal_code", 1, 20)
+	v.Text(a.Region, at+"/region", 0, 100)
+	v.Check(isCountry(a.Country), at+"/country", "unknown_country", "must be an ISO 3166-1 alpha-2 code, such as DE")
+}
+
+func listQuery(r *http.Request) (OrderList, error) {
+	who, err := shopper(r)
+	if err != nil {
+		return OrderList{}, err
+	}
+	q, err := web.ParseQuery(r, "status", "limit", "cursor")
+	if err != nil {
+		return OrderList{}, err
+	}
+	list := OrderList{
+		Shopper: who,
+		Status:  q.Enum("status", "", statuses...),
+		Limit:   q.Int("limit", defaultLimit, 1, maxLimit),
+		Cursor:  q.String("cursor", maxLimit),
+	}
+	return list, q.Err()
+}
+
+func sendCart(w http.ResponseWriter, status int, cart Cart) error {
+	w.Header().Set("ETag", web.ETag(cart.Version))
+	return web.JSON(w, status, cart)
+}
+
+// answerWith makes the bytes of an answer that is kept under a key.
+func answerWith[T any](status int) func(T) (Answer, error) {
+	return func(v T) (Answer, error) {
+		body, err := web.Encode(v)
+		return Answer{Status: status, Body: body}, err
+	}
+}
+
+// sendAnswer sends a kept answer, or the failure that was kept in its place. The
+// headers come from the bytes, so that a replay has the same ones.
+func sendAnswer(w http.ResponseWriter, a Answer, err error) error {
+	if a.Replayed {
+		w.Header().Set("Idempotent-Replayed", "true")
+	}
+	if err != nil {
+		return err
+	}
+	var head struct {
+		ID      id.ID `json:"id"`
+		Version int64 `json:"version"`
+	}
+	if err := json.Unmarshal(a.Body, &head); err != nil {
+		return fmt.Errorf("kept answer: %w", err)
+	}
+	w.Header().Set("ETag", web.ETag(head.Version))
+	if a.Status == http.StatusCreated {
+		w.Header().Set("Location", "/v1/orders/"+head.ID.String())
+	}
+	return web.Raw(w, a.Status, a.Body)
+}

@@ -3,7 +3,6 @@ package pgcluster
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -218,10 +217,4 @@ func password() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails, says its documentation
 	return hex.EncodeToString(b[:])
-}
-
-func randomUint32() uint32 {
-	var b [4]byte
-	_, _ = rand.Read(b[:])
-	return binary.NativeEndian.Uint32(b[:])
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // Cluster is one primary and its standbys. All methods are safe for concurrent
@@ -252,21 +250,3 @@ func (c *Cluster) each(nodes []*Node, f func(*Node) error) error {
 	wg.Wait()
 	return errors.Join(errs...)
 }
-
-// freePort picks below the ephemeral ranges of Linux (32768) and macOS (49152).
-// A port from inside could be taken by any outgoing connection while its node is
-// down; worse, a client that dials the dead node might get connected to itself.
-func freePort() (int, error) {
-	var last error
-	for range 50 {
-		port := 15000 + int(randomUint32()%15000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, l.Close()
-		}
-		last = err
-	}
-	return 0, fmt.Errorf("no free port: %w", last)
-}
-
-const verbTimeout = 90 * time.Second

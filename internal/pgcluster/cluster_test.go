@@ -71,7 +71,7 @@ func tryQuery[T any](ctx context.Context, n *pgcluster.Node, role, sql string, a
 	return v, err
 }
 
-func exec(t *testing.T, n *pgcluster.Node, role, sql string) {
+func execSQL(t *testing.T, n *pgcluster.Node, role, sql string) {
 	t.Helper()
 	conn, err := pgx.Connect(ctx(t), n.DSN(role))
 	if err != nil {
@@ -111,7 +111,7 @@ func TestStartStreamsSynchronously(t *testing.T) {
 	if got != 2 {
 		t.Errorf("%d standbys in the quorum, want 2", got)
 	}
-	exec(t, primary, "shop_owner", "CREATE SCHEMA mine")
+	execSQL(t, primary, "shop_owner", "CREATE SCHEMA mine")
 	for _, name := range []string{"replica-1", "replica-2"} {
 		replica := node(t, c, name)
 		if !query[bool](t, replica, "shop_ro", "SELECT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM planted)") {

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"example.com/leeway/internal/pgcluster"
 )
@@ -22,7 +24,7 @@ func TestFaults(t *testing.T) {
 	t.Run("pause and resume", func(t *testing.T) {
 		do(t, replica.PauseReplay)
 		before := query[int](t, replica, "shop_ro", count)
-		exec(t, primary, "postgres", "INSERT INTO planted VALUES (1)")
+		execSQL(t, primary, "postgres", "INSERT INTO planted VALUES (1)")
 		// The row is on the standby's disk, for the commit waited for that.
 		st, err := replica.Status(ctx(t))
 		if err != nil || !st.ReplayPaused || st.Received <= st.LSN {
@@ -35,9 +37,32 @@ func TestFaults(t *testing.T) {
 		waitFor(t, "the row", func() bool { return query[int](t, replica, "shop_ro", count) == before+1 })
 	})
 
+	t.Run("pause waits until replay stands", func(t *testing.T) {
+		startup := query[int](t, replica, "postgres", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'")
+		if err := syscall.Kill(startup, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(ctx(t), 300*time.Millisecond)
+		defer cancel()
+		if err := replica.PauseReplay(short); err == nil {
+			t.Error("PauseReplay returned though the startup process cannot have agreed")
+		}
+		if err := syscall.Kill(startup, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		do(t, replica.ResumeReplay)
+	})
+
 	for _, n := range []*pgcluster.Node{replica, primary} {
 		t.Run("freeze and thaw "+n.Name(), func(t *testing.T) {
 			pid := status(t, n).Pid
+			// An open session must hang too: freezing the postmaster alone would only
+			// keep new ones out.
+			open, err := pgx.Connect(ctx(t), n.DSN("shop_ro"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer open.Close(context.Background())
 			do(t, n.Freeze)
 			if diff := cmp.Diff(pgcluster.Status{Role: pgcluster.RoleFrozen, Pid: pid}, status(t, n)); diff != "" {
 				t.Error(diff)
@@ -45,7 +70,12 @@ func TestFaults(t *testing.T) {
 			short, cancel := context.WithTimeout(ctx(t), 200*time.Millisecond)
 			defer cancel()
 			if _, err := tryQuery[int](short, n, "shop_ro", count); err == nil {
-				t.Error("a frozen server answered")
+				t.Error("a frozen server let a session in")
+			}
+			short, cancel = context.WithTimeout(ctx(t), 200*time.Millisecond)
+			defer cancel()
+			if _, err := open.Exec(short, "SELECT 1"); err == nil {
+				t.Error("a session of a frozen server answered")
 			}
 			do(t, n.Thaw)
 			query[int](t, n, "shop_ro", count)
@@ -55,8 +85,12 @@ func TestFaults(t *testing.T) {
 		})
 		t.Run("kill and start "+n.Name(), func(t *testing.T) {
 			before, addr, data := status(t, n), n.Addr(), filepath.Join(c.Dir(), n.Name())
+			pids := processesIn(t, data)
+			if len(pids) < 5 {
+				t.Fatalf("only processes %v are known: Kill could leave others", pids)
+			}
 			do(t, n.Kill)
-			if left := processesIn(t, data); len(left) > 0 {
+			if left := running(t, pids); len(left) > 0 {
 				t.Errorf("processes %v outlived Kill", left)
 			}
 			if diff := cmp.Diff(pgcluster.Status{Role: pgcluster.RoleDown}, status(t, n)); diff != "" {
@@ -76,7 +110,7 @@ func TestFaults(t *testing.T) {
 		do(t, replica.Stop)
 		do(t, primary.Start)
 		do(t, replica.Start)
-		exec(t, primary, "postgres", "INSERT INTO planted VALUES (2)")
+		execSQL(t, primary, "postgres", "INSERT INTO planted VALUES (2)")
 	})
 
 	t.Run("start twice", func(t *testing.T) {
@@ -113,12 +147,12 @@ func TestFailover(t *testing.T) {
 	old, next, third := node(t, c, "primary"), node(t, c, "replica-1"), node(t, c, "replica-2")
 	const rows = "SELECT coalesce(string_agg(what, ',' ORDER BY what), '') FROM planted"
 
-	exec(t, old, "postgres", "INSERT INTO planted VALUES ('kept')")
+	execSQL(t, old, "postgres", "INSERT INTO planted VALUES ('kept')")
 	waitFor(t, "the row on the next primary", func() bool { return query[string](t, next, "postgres", rows) == "kept" })
 	// Stopped standbys make the old primary's last row divergent for certain.
 	do(t, next.Stop)
 	do(t, third.Stop)
-	exec(t, old, "postgres", "SET synchronous_commit = local; INSERT INTO planted VALUES ('phantom')")
+	execSQL(t, old, "postgres", "SET synchronous_commit = local; INSERT INTO planted VALUES ('phantom')")
 	do(t, old.Kill)
 	do(t, next.Start)
 	do(t, next.Promote)
@@ -145,7 +179,7 @@ func TestFailover(t *testing.T) {
 	do(t, third.Start)
 	do(t, third.Rejoin)
 	// Would hang if the promoted node had no synchronous standby, or did not ask for one.
-	exec(t, next, "postgres", "INSERT INTO planted VALUES ('new')")
+	execSQL(t, next, "postgres", "INSERT INTO planted VALUES ('new')")
 	if got := query[string](t, next, "postgres", "SHOW synchronous_standby_names"); !strings.Contains(got, "ANY 1") {
 		t.Errorf("the promoted node degraded to %q", got)
 	}
@@ -172,7 +206,7 @@ func TestRejoinWithoutRewind(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, old.Rejoin)
-	exec(t, next, "postgres", "INSERT INTO planted VALUES ('new')")
+	execSQL(t, next, "postgres", "INSERT INTO planted VALUES ('new')")
 	waitFor(t, "the new row", func() bool { return query[int](t, old, "postgres", "SELECT count(*) FROM planted") == 1 })
 }
 

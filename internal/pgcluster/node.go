@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -124,6 +125,8 @@ func (n *Node) Promote(ctx context.Context) error {
 		})
 	})
 }
+
+const verbTimeout = 90 * time.Second
 
 // verb runs f alone among all processes, then rewrites cluster.json.
 func (n *Node) verb(ctx context.Context, name string, roles map[string]Role, f func(context.Context) error) error {

@@ -33,6 +33,10 @@ var errBehind = errors.New("fresh: the node is behind the floor")
 // errDemoted: a connection that was taken for the primary's is in recovery.
 var errDemoted = errors.New("fresh: the node is no longer the primary")
 
+// errSwallowed: COMMIT was answered with the tag ROLLBACK. The function hid the
+// error of one of its statements.
+var errSwallowed = errors.New("fresh: the transaction had failed before its COMMIT: an error was swallowed")
+
 // verdict is what an error on one node means for the read or the transaction.
 type verdict uint8
 

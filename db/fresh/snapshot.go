@@ -43,7 +43,10 @@ func (l *lease) transaction(ctx context.Context, fn func(context.Context, ReadTx
 	if err := fn(ctx, l.conn); err != nil {
 		return errors.Join(err, rollback(ctx, l.conn))
 	}
-	_, err := l.conn.Exec(ctx, "COMMIT")
+	tag, err := l.conn.Exec(ctx, "COMMIT")
+	if err == nil && tag.String() == "ROLLBACK" {
+		return errSwallowed
+	}
 	return err
 }
 

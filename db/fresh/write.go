@@ -152,7 +152,7 @@ func sendCommit(ctx context.Context, conn *pgconn.PgConn) (Position, error) {
 	var pgErr *pgconn.PgError
 	switch {
 	case len(results) > 0 && results[0].CommandTag.String() == "ROLLBACK":
-		return Position{}, errors.New("fresh: COMMIT of a transaction that had failed: an error was swallowed")
+		return Position{}, errSwallowed
 	case len(results) == 0 && errors.As(err, &pgErr) && !strings.HasPrefix(pgErr.Code, "57P") && pgErr.Code != "40003":
 		return Position{}, err // the COMMIT itself was refused, as by a deferred constraint
 	case err != nil:

@@ -189,17 +189,22 @@ func (e *Env) Replicas() []*pgcluster.Node { return e.Cluster.Nodes()[1:] }
 // CatchUp waits until every standby has replayed what the primary has now.
 func (e *Env) CatchUp(tb testing.TB) {
 	tb.Helper()
-	var target string
-	admin := connect(tb, e.Primary().DSN("postgres"), "postgres")
-	query(tb, admin, "SELECT pg_current_wal_flush_lsn()::text", &target)
 	for _, n := range e.Replicas() {
-		standby := connect(tb, n.DSN("postgres"), "postgres")
-		Eventually(tb, n.Name()+" catches up", func() bool {
-			var reached bool
-			query(tb, standby, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+target+"', false)", &reached)
-			return reached
-		})
+		e.CatchUpNode(tb, n)
 	}
+}
+
+// CatchUpNode waits until one standby has.
+func (e *Env) CatchUpNode(tb testing.TB, n *pgcluster.Node) {
+	tb.Helper()
+	var target string
+	query(tb, connect(tb, e.Primary().DSN("postgres"), "postgres"), "SELECT pg_current_wal_flush_lsn()::text", &target)
+	standby := connect(tb, n.DSN("postgres"), "postgres")
+	Eventually(tb, n.Name()+" catches up", func() bool {
+		var reached bool
+		query(tb, standby, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+target+"', false)", &reached)
+		return reached
+	})
 }
 
 func query(tb testing.TB, conn *pgx.Conn, sql string, dest any) {

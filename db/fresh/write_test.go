@@ -1,0 +1,281 @@
+package fresh_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/pgcluster"
+)
+
+func sqlState(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}
+
+// A replica that has replayed the token of a write, and no more, has the write.
+func TestATokenCoversItsCommit(t *testing.T) {
+	b := setup(t)
+	for want := 1; want <= 50; want++ {
+		token := b.add(t)
+		b.waitFor(t, b.Replicas()[0], token)
+		var n int
+		if err := b.Admin(t, b.Replicas()[0]).QueryRow(context.Background(), readCounter).Scan(&n); err != nil || n != want {
+			t.Fatalf("at %v the replica shows %d, %v; want %d", token, n, err, want)
+		}
+	}
+}
+
+func (b *bench) waitFor(t *testing.T, n *pgcluster.Node, pos fresh.Position) {
+	t.Helper()
+	conn := b.Admin(t, n)
+	dbtest.Eventually(t, "replay reaches "+pos.String(), func() bool {
+		var reached bool
+		err := conn.QueryRow(context.Background(), "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", pos.LSN.String()).Scan(&reached)
+		return err == nil && reached
+	})
+}
+
+func TestAnErrorRollsBack(t *testing.T) {
+	b := setup(t)
+	ctx, c := session(t, fresh.Position{})
+	mine := errors.New("mine")
+	err := b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+		if _, err := tx.Exec(ctx, addOne); err != nil {
+			return err
+		}
+		return mine
+	})
+	if !errors.Is(err, mine) {
+		t.Errorf("err = %v, want the function's own", err)
+	}
+	if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 0 {
+		t.Errorf("n = %d after a rollback", n)
+	}
+	if token, raised := c.Token(); raised {
+		t.Errorf("a rollback raised the token to %v", token)
+	}
+}
+
+// COMMIT of a failed transaction succeeds with the tag ROLLBACK.
+func TestASwallowedErrorIsNotACommit(t *testing.T) {
+	b := setup(t)
+	ctx, c := session(t, fresh.Position{})
+	err := b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+		if _, err := tx.Exec(ctx, addOne); err != nil {
+			return err
+		}
+		_, _ = tx.Exec(ctx, "SELECT 1/0") // the mistake
+		return nil
+	})
+	if err == nil {
+		t.Error("a transaction that the server rolled back was reported as committed")
+	}
+	if token, raised := c.Token(); raised {
+		t.Errorf("token raised to %v", token)
+	}
+}
+
+func TestADeferredConstraintIsAnErrorAndNoDoubt(t *testing.T) {
+	b := setup(t)
+	b.exec(t, b.Admin(t, b.Primary()), `CREATE TABLE child (id int REFERENCES counter DEFERRABLE INITIALLY DEFERRED); GRANT INSERT ON child TO shop_rw`)
+	ctx, _ := session(t, fresh.Position{})
+	err := b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO child VALUES (99)")
+		return err
+	})
+	if sqlState(err) != "23503" || errors.Is(err, fresh.ErrCommitUnknown) {
+		t.Errorf("err = %v, want 23503 and no doubt", err)
+	}
+}
+
+// Two transactions lock two rows in opposite order, which is a deadlock; both
+// callers get their commit.
+func TestADeadlockIsRetried(t *testing.T) {
+	b := setup(t)
+	var both sync.WaitGroup
+	both.Add(2)
+	arrived := make(chan struct{})
+	go func() { both.Wait(); close(arrived) }()
+	var runs sync.Map
+	update := func(first, then int) error {
+		ctx, _ := session(t, fresh.Position{})
+		var once sync.Once
+		return b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+			count, _ := runs.LoadOrStore(first, new(int))
+			*count.(*int)++
+			if _, err := tx.Exec(ctx, "UPDATE counter SET n = n + 1 WHERE id = $1", first); err != nil {
+				return err
+			}
+			once.Do(both.Done)
+			<-arrived
+			_, err := tx.Exec(ctx, "UPDATE counter SET n = n + 1 WHERE id = $1", then)
+			return err
+		})
+	}
+	results := make(chan error, 2)
+	go func() { results <- update(1, 2) }()
+	go func() { results <- update(2, 1) }()
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	total := 0
+	runs.Range(func(_, count any) bool { total += *count.(*int); return true })
+	if total != 3 {
+		t.Errorf("the functions ran %d times, want 3: there was no deadlock, or it was retried too often", total)
+	}
+	if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 2 {
+		t.Errorf("n = %d, want 2", n)
+	}
+}
+
+// withoutStandbys freezes every standby: a synchronous commit now waits.
+func withoutStandbys(t *testing.T, b *bench) {
+	t.Helper()
+	for _, n := range b.Replicas() {
+		t.Cleanup(func() { dbtest.Do(t, n.Thaw) })
+		dbtest.Do(t, n.Freeze)
+	}
+}
+
+// waitingCommit returns the backend whose COMMIT waits for a standby.
+func waitingCommit(t *testing.T, b *bench) (pid int) {
+	t.Helper()
+	admin := b.Admin(t, b.Primary())
+	dbtest.Eventually(t, "a COMMIT waits for a standby", func() bool {
+		err := admin.QueryRow(context.Background(), "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()").Scan(&pid)
+		return err == nil
+	})
+	return pid
+}
+
+// The caller leaves, the COMMIT does not: nothing cancels it, and it is visible
+// only once a standby has it.
+func TestACallerThatLeavesDoesNotCancelItsCommit(t *testing.T) {
+	b := setup(t)
+	withoutStandbys(t, b)
+	ctx, leave := context.WithCancel(context.Background())
+	result := make(chan error)
+	go func() {
+		result <- b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+			_, err := tx.Exec(ctx, addOne)
+			return err
+		})
+	}()
+	pid := waitingCommit(t, b)
+	leave()
+	if err := <-result; !errors.Is(err, fresh.ErrCommitUnknown) {
+		t.Fatalf("err = %v, want ErrCommitUnknown", err)
+	}
+	// Were it cancelled, it would become visible within a moment.
+	until(300*time.Millisecond, func() {
+		if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 0 {
+			t.Fatal("a row that no standby has became visible")
+		}
+	})
+	if again := waitingCommit(t, b); again != pid {
+		t.Errorf("backend %d waits, want %d", again, pid)
+	}
+	for _, n := range b.Replicas() {
+		dbtest.Do(t, n.Thaw)
+	}
+	dbtest.Eventually(t, "the commit takes effect", func() bool {
+		n, _ := b.read(t, fresh.Strong(), fresh.Position{})
+		return n == 1
+	})
+}
+
+// The server stops waiting, warns, and answers COMMIT: that is no success.
+func TestACancelledWaitIsNotAnAcknowledgement(t *testing.T) {
+	b := setup(t)
+	withoutStandbys(t, b)
+	ctx, c := session(t, fresh.Position{})
+	result := make(chan error)
+	go func() {
+		result <- b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+			_, err := tx.Exec(ctx, addOne)
+			return err
+		})
+	}()
+	var cancelled bool
+	pid := waitingCommit(t, b)
+	if err := b.Admin(t, b.Primary()).QueryRow(context.Background(), "SELECT pg_cancel_backend($1)", pid).Scan(&cancelled); err != nil || !cancelled {
+		t.Fatal(cancelled, err)
+	}
+	if err := <-result; !errors.Is(err, fresh.ErrCommitUnknown) {
+		t.Errorf("err = %v, want ErrCommitUnknown", err)
+	}
+	if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 1 {
+		t.Errorf("n = %d: the fault is not there, the row should be visible and unreplicated", n)
+	}
+	if token, raised := c.Token(); raised {
+		t.Errorf("an unacknowledged commit raised the token to %v", token)
+	}
+}
+
+func TestABackendKilledDuringCommitLeavesDoubt(t *testing.T) {
+	b := setup(t)
+	withoutStandbys(t, b)
+	ctx, _ := session(t, fresh.Position{})
+	result := make(chan error)
+	go func() {
+		result <- b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+			_, err := tx.Exec(ctx, addOne)
+			return err
+		})
+	}()
+	pid := waitingCommit(t, b)
+	b.exec(t, b.Admin(t, b.Primary()), "SELECT pg_terminate_backend("+itoa(pid)+")")
+	if err := <-result; !errors.Is(err, fresh.ErrCommitUnknown) {
+		t.Errorf("err = %v, want ErrCommitUnknown", err)
+	}
+}
+
+func TestAConnectionLostBeforeCommitIsRetried(t *testing.T) {
+	b := setup(t)
+	ctx, _ := session(t, fresh.Position{})
+	admin := b.Admin(t, b.Primary())
+	tries := 0
+	err := b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+		if tries++; tries == 1 {
+			var pid int
+			if err := tx.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+				return err
+			}
+			b.exec(t, admin, "SELECT pg_terminate_backend("+itoa(pid)+", 5000)")
+		}
+		_, err := tx.Exec(ctx, addOne)
+		return err
+	})
+	if err != nil || tries != 2 {
+		t.Errorf("err = %v after %d tries, want success at the second", err, tries)
+	}
+	if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 1 {
+		t.Errorf("n = %d, want 1", n)
+	}
+}
+
+func TestSynchronousCommitOffIsRefused(t *testing.T) {
+	b := setup(t, func(c *fresh.Config) {
+		for i := range c.Nodes {
+			c.Nodes[i].WriteDSN += "&options=-csynchronous_commit%3Doff"
+		}
+	})
+	ctx, _ := session(t, fresh.Position{})
+	err := b.router.Write(ctx, func(context.Context, fresh.WriteTx) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "synchronous_commit") {
+		t.Errorf("err = %v, want one that names synchronous_commit", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/go-chi/chi/v5"
@@ -179,3 +180,42 @@ var keys = 0
 
 // newKey is not for concurrent use.
 func newKey() string { keys++; return fmt.Sprintf("key-%d", keys) }
+
+// audit checks what must hold whenever nothing is running: money, stock and
+// ledger agree, and each kept success names an order that is there.
+func (s *shop) audit(t *testing.T) {
+	t.Helper()
+	for what, sql := range map[string]string{
+		"orders whose total is not the sum of their lines": `SELECT count(*) FROM orders o
+			WHERE total <> (SELECT coalesce(sum(quantity * unit_price), -1) FROM order_lines WHERE order_id = o.id)`,
+		"order lines without their one ledger row": `SELECT count(*) FROM order_lines l
+			WHERE (SELECT count(*) FROM stock_movements m WHERE m.order_id = l.order_id AND m.variant_id = l.variant_id
+				AND m.kind = 'checkout' AND m.delta = -l.quantity) <> 1`,
+		"ledger rows without an order line": `SELECT count(*) FROM stock_movements m WHERE kind = 'checkout'
+			AND NOT EXISTS (SELECT FROM order_lines l WHERE l.order_id = m.order_id AND l.variant_id = m.variant_id)`,
+		"variants whose stock is not what the last movement left": `SELECT count(*) FROM variants v
+			WHERE stock_quantity > (SELECT min(after) FROM stock_movements m WHERE m.variant_id = v.id AND kind = 'checkout')`,
+		"carts and orders that disagree": `SELECT count(*) FROM carts c
+			WHERE (status = 'ordered') <> EXISTS (SELECT FROM orders o WHERE o.cart_id = c.id)`,
+		"orders without their first step": `SELECT count(*) FROM orders o
+			WHERE NOT EXISTS (SELECT FROM order_history h WHERE h.order_id = o.id AND h.version = 1 AND h.from_status IS NULL)`,
+		"kept orders that are not there": `SELECT count(*) FROM idempotency_keys k WHERE status = 201
+			AND NOT EXISTS (SELECT FROM orders o WHERE o.id = (convert_from(k.response, 'UTF8')::jsonb ->> 'id')::uuid)`,
+		"keys without an answer": `SELECT count(*) FROM idempotency_keys WHERE status IS NULL OR response IS NULL`,
+	} {
+		if n := one[int](t, s, sql); n != 0 {
+			t.Errorf("%d %s", n, what)
+		}
+	}
+}
+
+// together runs n functions at once and waits for them.
+func together(n int, fn func(i int)) {
+	var start, done sync.WaitGroup
+	start.Add(1)
+	for i := range n {
+		done.Go(func() { start.Wait(); fn(i) })
+	}
+	start.Done()
+	done.Wait()
+}

@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"slices"
-	"strings"
 )
 
 // MaxOptionNames is how many options one list may filter by: each has its own
@@ -31,38 +31,19 @@ func (f Filter) isZero() bool {
 // OptionTag is how products.option_tags writes an option's value.
 func OptionTag(name, value string) string { return name + ":" + value }
 
-// optionParams spreads the options over the parameters of the SQL, in the order
-// of their names. nil switches a parameter off.
-func (f Filter) optionParams() (p [MaxOptionNames][]string) {
-	names := make([]string, 0, len(f.Options))
-	for name := range f.Options {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for i, name := range names {
-		p[i] = f.Options[name]
-	}
-	return p
+// optionNames fixes which option has which of the parameters in SQL.
+func (f Filter) optionNames() (names [MaxOptionNames]string) {
+	copy(names[:], slices.Sorted(maps.Keys(f.Options)))
+	return names
 }
 
-// without drops the filter's own dimension, for the facet that counts it: a
-// shopper who chose red still wants to see how many are blue.
-func (f Filter) without(dimension string) Filter {
-	switch name, isOption := strings.CutPrefix(dimension, "option."); {
-	case isOption:
-		rest := make(map[string][]string, len(f.Options))
-		for k, v := range f.Options {
-			if k != name {
-				rest[k] = v
-			}
-		}
-		f.Options = rest
-	case dimension == "category":
-		f.Category = ""
-	case dimension == "price":
-		f.PriceMin, f.PriceMax = nil, nil
+// optionParams are the tags in the order of optionNames; nil switches a
+// parameter off.
+func (f Filter) optionParams() (tags [MaxOptionNames][]string) {
+	for i, name := range f.optionNames() {
+		tags[i] = f.Options[name]
 	}
-	return f
+	return tags
 }
 
 // fingerprint ties a cursor to its list: the same filters, written in any

@@ -18,6 +18,8 @@ func Routes(r chi.Router, store *Store, render *web.Renderer) {
 	r.Get("/v1/products", handle(h.products))
 	r.Get("/v1/products/{slug}", handle(h.product))
 	r.Get("/v1/availability", handle(h.availability))
+	r.Get("/v1/search", handle(h.search))
+	r.Get("/v1/search/suggest", handle(h.suggest))
 }
 
 // problems is the one place where an error of this package meets a status.
@@ -102,4 +104,36 @@ func (h handlers) availability(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	return web.JSON(w, http.StatusOK, whole[VariantStock]{stocks})
+}
+
+func (h handlers) search(w http.ResponseWriter, r *http.Request) error {
+	query, err := parseSearch(r)
+	if err != nil {
+		return err
+	}
+	result, err := h.store.Search(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	web.NextLink(w, r, result.Next)
+	return web.JSON(w, http.StatusOK, searchAnswer{
+		Data: result.Hits, Facets: append([]Facet{}, result.Facets...),
+		Query: result.Query, Page: page(query.Limit, result.Next),
+	})
+}
+
+func (h handlers) suggest(w http.ResponseWriter, r *http.Request) error {
+	q, err := web.ParseQuery(r, "q", "limit")
+	if err != nil {
+		return err
+	}
+	text, limit := q.String("q", maxText), q.Int("limit", maxSuggestions, 1, maxSuggestions)
+	if err := q.Err(); err != nil {
+		return err
+	}
+	suggestions, err := h.store.Suggest(r.Context(), text, limit)
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, http.StatusOK, whole[Suggestion]{suggestions})
 }

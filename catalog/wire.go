@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -20,6 +21,10 @@ const (
 	defaultLimit       = 24
 	maxSlug            = 150
 	maxAvailabilityIDs = 50
+	maxText            = 100
+	maxHeader          = 16 << 10 // no cursor: parseCursor says so, under its own code
+	maxSuggestions     = 10
+	maxFacets          = 6
 	maxOptions         = 40 // values, over all names
 	maxOptionText      = 100
 	maxPrice           = 1_000_000_000_000 // the CHECK of variants.price
@@ -28,6 +33,13 @@ const (
 // whole is the envelope of a collection that is never split into pages.
 type whole[T any] struct {
 	Data []T `json:"data"`
+}
+
+type searchAnswer struct {
+	Data   []Hit     `json:"data"`
+	Facets []Facet   `json:"facets"`
+	Query  QueryInfo `json:"query"`
+	Page   web.Page  `json:"page"`
 }
 
 // VariantStock is one answer about availability.
@@ -89,7 +101,7 @@ func parseList(r *http.Request) (ListQuery, error) {
 		Filter: parseFilter(q),
 		Sort:   Sort(q.Enum("sort", Sorts[0], Sorts...)),
 		Limit:  q.Int("limit", defaultLimit, 1, maxLimit),
-		Cursor: q.String("cursor", maxCursorText),
+		Cursor: q.String("cursor", maxHeader),
 	}
 	return query, q.Err()
 }
@@ -125,4 +137,46 @@ func parseOptions(q *web.Query) map[string][]string {
 		q.Fail("option", "too_many", "must name at most 4 different options")
 	}
 	return options
+}
+
+func parseSearch(r *http.Request) (SearchQuery, error) {
+	q, err := web.ParseQuery(r, append([]string{"q", "facets", "limit", "cursor"}, filterNames...)...)
+	if err != nil {
+		return SearchQuery{}, err
+	}
+	query := SearchQuery{
+		Text:   strings.TrimSpace(q.String("q", maxText)),
+		Filter: parseFilter(q),
+		Facets: parseFacets(q),
+		Limit:  q.Int("limit", defaultLimit, 1, maxLimit),
+		Cursor: q.String("cursor", maxHeader),
+	}
+	if err := q.Err(); err != nil {
+		return SearchQuery{}, err
+	}
+	if query.Text == "" {
+		q.Fail("q", "required", "must not be empty")
+	}
+	return query, q.Err()
+}
+
+// parseFacets reads facets=category,price,option.color.
+func parseFacets(q *web.Query) []string {
+	list := q.String("facets", maxFacets*maxOptionText)
+	if list == "" {
+		return nil
+	}
+	facets := strings.Split(list, ",")
+	if len(facets) > maxFacets {
+		q.Fail("facets", "too_many", "must name at most 6 facets")
+	}
+	for i, name := range facets {
+		option, isOption := strings.CutPrefix(name, facetOption)
+		known := name == facetCategory || name == facetPrice || isOption && option != "" && !strings.Contains(option, ":")
+		if !known || slices.Contains(facets[:i], name) {
+			q.Fail("facets", "not_allowed", "must be of category, price and option.<name>, each once")
+			break
+		}
+	}
+	return facets
 }

@@ -1,0 +1,143 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"example.com/leeway/db/readq"
+)
+
+// Facet is one way to narrow a search.
+type Facet struct {
+	Name string `json:"name"` // "category", "price" or "option.<name>"
+	// Kind is "terms", or "range" if each value is written "min..max", in minor
+	// units and both inclusive; the last has no max.
+	Kind   string       `json:"kind"`
+	Values []FacetValue `json:"values"`
+	// Capped: the counts are of the most popular matches, and so lower bounds.
+	Capped bool `json:"capped"`
+}
+
+// FacetValue counts the products that choosing it would leave, with all other
+// filters as they are.
+type FacetValue struct {
+	Value    string `json:"value"`
+	Label    string `json:"label"`
+	Count    int64  `json:"count"`
+	Selected bool   `json:"selected"`
+}
+
+const (
+	facetCategory = "category"
+	facetPrice    = "price"
+	facetOption   = "option." // and its name
+
+	maxFacetValues = 50
+)
+
+// bandStarts are the lower ends of the price bands, in minor units.
+var bandStarts = []int64{0, 1000, 2500, 5000, 10000, 25000, 50000, 100000}
+
+// bandEnds: a band ends before the next one starts, and the last nowhere.
+var bandEnds = func() []int64 {
+	var ends []int64
+	for _, next := range bandStarts[1:] {
+		ends = append(ends, next-1)
+	}
+	return append(ends, math.MaxInt64)
+}()
+
+// facets counts in one statement, for the mode in which the page was found.
+func (s searcher) facets(ctx context.Context, r *readq.Queries, m Mode) ([]Facet, error) {
+	if len(s.query.Facets) == 0 {
+		return nil, nil
+	}
+	rows, err := r.SearchFacets(ctx, s.facetParams(m))
+	if err != nil {
+		return nil, fmt.Errorf("count facets: %w", err)
+	}
+	facets := make([]Facet, len(s.query.Facets))
+	for i, name := range s.query.Facets {
+		facets[i] = s.facet(name, rows)
+	}
+	return facets, nil
+}
+
+func (s searcher) facetParams(m Mode) readq.SearchFacetsParams {
+	f, options, names := s.query.Filter, s.query.Filter.optionParams(), s.query.Filter.optionNames()
+	p := readq.SearchFacetsParams{
+		Mode: string(m), Text: s.query.Text, Prefix: prefixQuery(s.query.Text, ""),
+		Category: f.Category, PriceMin: f.PriceMin, PriceMax: f.PriceMax, InStock: f.InStock,
+		Option1: options[0], Option2: options[1], Option3: options[2], Option4: options[3],
+		OptionName1: names[0], OptionName2: names[1], OptionName3: names[2], OptionName4: names[3],
+		MaxHits: countedHits,
+	}
+	for _, facet := range s.query.Facets {
+		switch name, isOption := strings.CutPrefix(facet, facetOption); {
+		case isOption:
+			p.ByOptions = append(p.ByOptions, name)
+		case facet == facetCategory:
+			p.ByCategory = true
+		case facet == facetPrice:
+			p.BandLo, p.BandHi = bandStarts, bandEnds
+		}
+	}
+	return p
+}
+
+func (s searcher) facet(name string, rows []readq.SearchFacetsRow) Facet {
+	facet := Facet{Name: name, Kind: "terms", Values: []FacetValue{}}
+	for _, r := range rows {
+		if r.Facet == name && len(facet.Values) < maxFacetValues {
+			facet.Values = append(facet.Values, FacetValue{
+				Value: r.Value, Label: r.Label, Count: r.N, Selected: s.selected(name, r.Value),
+			})
+			facet.Capped = r.Hits >= countedHits
+		}
+	}
+	switch {
+	case name == facetPrice:
+		facet.Kind, facet.Values = "range", s.bands(facet.Values)
+	case name != facetCategory:
+		for i, v := range facet.Values {
+			facet.Values[i].Label = v.Value
+		}
+	}
+	return facet
+}
+
+// bands brings the counted bands into the order of their prices.
+func (s searcher) bands(counted []FacetValue) []FacetValue {
+	bands := []FacetValue{}
+	for i, lo := range bandStarts {
+		at := slices.IndexFunc(counted, func(v FacetValue) bool { return v.Value == fmt.Sprint(lo) })
+		if at < 0 {
+			continue
+		}
+		hi := bandEnds[i]
+		band := FacetValue{
+			Value: fmt.Sprintf("%d..%d", lo, hi), Label: decimal(lo) + " to " + decimal(hi),
+			Count: counted[at].Count,
+		}
+		if hi == math.MaxInt64 {
+			band.Value, band.Label = fmt.Sprintf("%d..", lo), decimal(lo)+" and more"
+		}
+		f := s.query.Filter
+		band.Selected = f.PriceMin != nil && *f.PriceMin == lo &&
+			(f.PriceMax != nil && *f.PriceMax == hi || f.PriceMax == nil && hi == math.MaxInt64)
+		bands = append(bands, band)
+	}
+	return bands
+}
+
+func (s searcher) selected(facet, value string) bool {
+	if name, isOption := strings.CutPrefix(facet, facetOption); isOption {
+		return slices.Contains(s.query.Filter.Options[name], OptionTag(name, value))
+	}
+	return facet == facetCategory && s.query.Filter.Category == value
+}
+
+func decimal(minor int64) string { return fmt.Sprintf("%d.%02d", minor/100, minor%100) }

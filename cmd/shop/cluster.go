@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/jackc/pgx/v5"
 
 	"example.com/leeway/internal/pgcluster"
 	"example.com/leeway/migrations"
@@ -17,7 +20,7 @@ import (
 type clusterCmd struct {
 	Up      clusterUpCmd      `cmd:"" help:"Start a primary and its standbys; hold them until Ctrl-C."`
 	Status  clusterStatusCmd  `cmd:"" help:"Show every node."`
-	Pause   clusterPauseCmd   `cmd:"" help:"Stop replay: what a standby shows gets old."`
+	Pause   clusterPauseCmd   `cmd:"" help:"Stop replay, and write something: what a standby shows gets old."`
 	Resume  clusterResumeCmd  `cmd:"" help:"Undo pause."`
 	Freeze  clusterFreezeCmd  `cmd:"" help:"Stop every process of a node (SIGSTOP): it hangs."`
 	Thaw    clusterThawCmd    `cmd:"" help:"Undo freeze."`
@@ -61,23 +64,36 @@ func (c *clusterUpCmd) Run(ctx context.Context, app *app) (err error) {
 }
 
 func printCluster(out io.Writer, cluster *pgcluster.Cluster) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, n := range cluster.Nodes() {
-		for _, role := range []string{"shop_owner", "shop_rw", "shop_ro"} {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", n.Name(), role, n.DSN(role))
-		}
-	}
-	_ = w.Flush()
+	flags := clusterNodes(cluster)
 	fmt.Fprintf(out, `
-In a second terminal:
+For shop migrate, seed and serve in a second terminal:
   export SHOP_CLUSTER_DIR=%s
+  export SHOP_MIGRATE_DSN='%s'
+  export SHOP_NODES='%s'
+  export SHOP_READ_USER=%s SHOP_READ_PASSWORD=%s
+And to break things there:
   shop cluster status
   shop cluster pause             every standby stops replaying
   shop cluster resume
   shop cluster kill primary      then: shop cluster promote replica-1
                                  and:  shop cluster rejoin primary (and replica-2)
 Ctrl-C here ends it.
-`, cluster.Dir())
+`, cluster.Dir(), cluster.Nodes()[0].DSN("shop_owner"), flags.Nodes, flags.ReadUser, flags.ReadPassword)
+}
+
+// clusterNodes is what SHOP_NODES and its companions would say of the cluster.
+func clusterNodes(cluster *pgcluster.Cluster) nodeFlags {
+	var flags nodeFlags
+	var nodes []string
+	for _, n := range cluster.Nodes() {
+		nodes = append(nodes, n.Name()+"="+n.DSN("shop_rw"))
+		if reader, err := url.Parse(n.DSN("shop_ro")); err == nil {
+			flags.ReadUser = reader.User.Username()
+			flags.ReadPassword, _ = reader.User.Password()
+		}
+	}
+	flags.Nodes = strings.Join(nodes, ",")
+	return flags
 }
 
 // clusterDir finds a running cluster.
@@ -133,8 +149,32 @@ type someStandbys struct {
 
 type clusterPauseCmd struct{ someStandbys }
 
+// Run also writes a record into the primary's log: a standby that has nothing
+// to replay misses nothing, and is as fresh as ever while its replay is paused.
 func (c *clusterPauseCmd) Run(ctx context.Context, app *app) error {
-	return c.each(ctx, app, "paused", (*pgcluster.Node).PauseReplay)
+	if err := c.each(ctx, app, "paused", (*pgcluster.Node).PauseReplay); err != nil {
+		return err
+	}
+	return c.writeSomething(ctx)
+}
+
+func (d clusterDir) writeSomething(ctx context.Context) error {
+	cluster, err := pgcluster.Attach(d.Dir)
+	if err != nil {
+		return err
+	}
+	primary, err := cluster.Primary(ctx)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, primary.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	// local: no standby may be left that could confirm it.
+	_, err = conn.Exec(ctx, "SET synchronous_commit = local; SELECT pg_logical_emit_message(true, 'leeway', 'pause')")
+	return err
 }
 
 type clusterResumeCmd struct{ someStandbys }

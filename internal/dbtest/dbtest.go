@@ -106,7 +106,28 @@ type Env struct {
 // default settings.
 func New(tb testing.TB) *Env {
 	tb.Helper()
-	env := &Env{Cluster: Cluster(tb), database: fmt.Sprintf("test_%d", shared.clones.Add(1))}
+	return clone(tb, Cluster(tb))
+}
+
+// NewOn is New on a cluster of the test's own, for faults or settings that the
+// shared one cannot take. The cluster is closed when the test ends.
+func NewOn(tb testing.TB, config pgcluster.Config) *Env {
+	tb.Helper()
+	cluster, err := Start(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := cluster.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return clone(tb, cluster)
+}
+
+func clone(tb testing.TB, cluster *pgcluster.Cluster) *Env {
+	tb.Helper()
+	env := &Env{Cluster: cluster, database: fmt.Sprintf("test_%d", shared.clones.Add(1))}
 	shared.clone.Lock()
 	defer shared.clone.Unlock()
 	admin := connect(tb, env.Cluster.Nodes()[0].DSN("postgres"), "postgres")

@@ -1,0 +1,54 @@
+# Leeway. "make help" lists what can be made; ten targets at most.
+
+# The race detector needs a C compiler; without one the tests still run.
+RACE  := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
+TOOL  := go tool -modfile=internal/tools/go.mod
+FUZZ  ?= 10s
+BENCH ?= 3s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Start a primary, two standbys and the shop here; Ctrl-C removes all of it. ARGS="--products 20000 --dir demo"
+	@exec bin/shop demo $(ARGS)
+
+.PHONY: test
+test: ## Run every test on a real primary with two real standbys
+	go test $(RACE) ./...
+
+.PHONY: build
+build: ## Build bin/shop
+	go build -o bin/shop ./cmd/shop
+
+.PHONY: lint
+lint: ## Run the linters, and sqlc's check that read queries only read
+	$(TOOL) golangci-lint run ./...
+	$(TOOL) sqlc vet
+
+.PHONY: generate
+generate: ## Generate db/readq and db/writeq from queries/ and migrations/
+	$(TOOL) sqlc generate
+
+.PHONY: drift
+drift: ## Fail if the generated code is not what generate would make
+	$(TOOL) sqlc diff
+
+.PHONY: bench
+bench: ## Measure what a proof costs: bare pool, bounded and session reads
+	go test -run '^$$' -bench Read -benchtime $(BENCH) -count 3 ./db/fresh
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZ (10s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' "$$file" | while read -r target; do \
+			echo "$$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) "./$$(dirname "$$file")" || exit 1; \
+		done || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin

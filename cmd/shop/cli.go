@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the whole command line: subcommands, flags, their environment
+// variables and their help texts come from here and from nowhere else.
+type cli struct {
+	Demo    demoCmd    `cmd:"" help:"Start everything on this machine: PostgreSQL servers, schema, sample data, the shop."`
+	Serve   serveCmd   `cmd:"" help:"Serve the HTTP API on existing PostgreSQL servers."`
+	Migrate migrateCmd `cmd:"" help:"Bring the schema up to date, or look at it."`
+	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`
+	Cluster clusterCmd `cmd:"" help:"Run a local primary with standbys, and break it on purpose."`
+}
+
+// parse returns the command to run. It is nil when help was asked for, or when
+// the arguments are wrong; the text has then been printed, and code is the exit
+// code.
+func parse(ctx context.Context, args []string, app *app) (command *kong.Context, code int, err error) {
+	exit := -1
+	parser, err := kong.New(&cli{},
+		kong.Name("shop"),
+		kong.Description("Leeway: a shop that reads from PostgreSQL replicas and proves that what it shows is fresh enough."),
+		kong.Writers(app.stdout, app.stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(app),
+	)
+	if err != nil {
+		return nil, 2, err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err = parser.Parse(args)
+	if exit >= 0 { // --help was printed
+		return nil, exit, nil
+	}
+	if err != nil {
+		fmt.Fprintf(app.stderr, "shop: %v\nTry 'shop --help'.\n", err)
+		return nil, 2, err
+	}
+	return command, 0, nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/leeway/db/fresh"
+)
+
+// nodeFlags name the PostgreSQL servers.
+type nodeFlags struct {
+	Nodes        string `env:"SHOP_NODES" placeholder:"NAME=DSN,..." help:"The servers, in any order and any role, as name=postgres://user:password@host:port/database, separated by commas. The user is the one that writes. One node is enough."`
+	ReadUser     string `env:"SHOP_READ_USER" help:"User for every read; it should have no right to write. Default: the user of the node."`
+	ReadPassword string `env:"SHOP_READ_PASSWORD" help:"Password of the read user."`
+}
+
+type serveCmd struct {
+	nodeFlags
+	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
+	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics; keep it private. Default: not served."`
+
+	TokenKey         string `env:"SHOP_TOKEN_KEY" placeholder:"BASE64" help:"Secret of at least 32 bytes that seals consistency tokens; the same for every process of the shop. Make one with: openssl rand -base64 32"`
+	TokenKeyPrevious string `env:"SHOP_TOKEN_KEY_PREVIOUS" placeholder:"BASE64" help:"The secret before it, while clients still hold its tokens."`
+
+	BrowseBudget  time.Duration `env:"SHOP_BROWSE_BUDGET" default:"5s" help:"How old lists, searches and product pages may be."`
+	SessionBudget time.Duration `env:"SHOP_SESSION_BUDGET" default:"1s" help:"How old carts and orders may be for a client that sends no token."`
+
+	ReadConns     int32 `env:"SHOP_READ_CONNS" default:"16" help:"Connections for reads, per node."`
+	WriteConns    int32 `env:"SHOP_WRITE_CONNS" default:"16" help:"Connections for transactions."`
+	FallbackConns int32 `env:"SHOP_FALLBACK_CONNS" default:"4" help:"How many reads may be on the primary at once when no replica will do."`
+	Pooler        bool  `env:"SHOP_POOLER" help:"A transaction-mode pooler is in front of the nodes: prove each read anew."`
+
+	Currency        string        `env:"SHOP_CURRENCY" default:"EUR" help:"ISO 4217 code of the shop's one currency."`
+	RequestTimeout  time.Duration `env:"SHOP_REQUEST_TIMEOUT" default:"10s" help:"Deadline of a request."`
+	ShutdownTimeout time.Duration `env:"SHOP_SHUTDOWN_TIMEOUT" default:"10s" help:"How long requests under way may take once the process is asked to stop."`
+	MaxInFlight     int           `env:"SHOP_MAX_IN_FLIGHT" default:"512" help:"Requests worked on at once; more are answered 503."`
+	LogLevel        slog.Level    `env:"SHOP_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+}
+
+// settings is a serveCmd that was found to be in order.
+type settings struct {
+	serveCmd
+	router fresh.Config
+	keys   *fresh.Keyring
+}
+
+// configErrors collects everything that is wrong, so that one start shows all.
+type configErrors struct{ rows [][3]string }
+
+func (e *configErrors) add(setting, problem, remedy string) {
+	e.rows = append(e.rows, [3]string{setting, problem, remedy})
+}
+
+func (e *configErrors) err() error {
+	if len(e.rows) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	text.WriteString("the configuration is not in order\n")
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SETTING\tPROBLEM\tREMEDY")
+	for _, row := range e.rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", row[0], row[1], row[2])
+	}
+	_ = w.Flush() // into memory
+	return errors.New(strings.TrimRight(text.String(), "\n"))
+}
+
+// settings checks everything at once. No error repeats a secret or a DSN.
+func (c serveCmd) settings() (settings, error) {
+	var errs configErrors
+	s := settings{serveCmd: c}
+	s.keys = c.keyring(&errs)
+	s.router = fresh.Config{
+		Nodes: c.parseNodes(&errs), Pooler: c.Pooler,
+		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
+	}
+	if len(s.router.Nodes) == 1 {
+		s.router.FallbackConns = c.ReadConns // every read is on the primary: none falls back
+	}
+	c.checkAddresses(&errs)
+	c.checkLimits(&errs)
+	return s, errs.err()
+}
+
+// parseNodes reads the list of nodes; on any error it returns what it has.
+func (f nodeFlags) parseNodes(errs *configErrors) []fresh.NodeConfig {
+	const remedy = "SHOP_NODES=primary=postgres://shop_rw:...@host:5432/shop,replica-1=postgres://..."
+	var nodes []fresh.NodeConfig
+	for entry := range strings.SplitSeq(f.Nodes, ",") {
+		if strings.TrimSpace(entry) == "" {
+			continue
+		}
+		name, dsn, ok := strings.Cut(strings.TrimSpace(entry), "=")
+		if !ok || strings.Contains(name, ":") {
+			errs.add("--nodes, SHOP_NODES", fmt.Sprintf("entry %d is not name=dsn", len(nodes)+1), remedy)
+			return nodes
+		}
+		readDSN, err := f.readDSN(dsn)
+		if err != nil {
+			errs.add("--nodes, SHOP_NODES", fmt.Sprintf("node %s: %v", name, err), remedy)
+			return nodes
+		}
+		nodes = append(nodes, fresh.NodeConfig{Name: name, WriteDSN: dsn, ReadDSN: readDSN})
+	}
+	if err := (fresh.Config{Nodes: nodes}).Validate(); err != nil {
+		errs.add("--nodes, SHOP_NODES", err.Error(), remedy)
+	}
+	return nodes
+}
+
+// readDSN is the node's DSN with the read user in it.
+func (f nodeFlags) readDSN(dsn string) (string, error) {
+	if _, err := pgconn.ParseConfig(dsn); err != nil {
+		return "", errors.New("its DSN cannot be parsed")
+	}
+	if f.ReadUser == "" {
+		return dsn, nil
+	}
+	u, err := url.Parse(dsn)
+	if err != nil || u.Host == "" {
+		return "", errors.New("with a read user the DSN must have the form postgres://...")
+	}
+	u.User = url.UserPassword(f.ReadUser, f.ReadPassword)
+	return u.String(), nil
+}
+
+func (c serveCmd) keyring(errs *configErrors) *fresh.Keyring {
+	const setting, remedy = "--token-key, SHOP_TOKEN_KEY", `SHOP_TOKEN_KEY="$(openssl rand -base64 32)"`
+	if c.TokenKey == "" {
+		errs.add(setting, "is not set", remedy)
+		return nil
+	}
+	current, err := base64.StdEncoding.DecodeString(c.TokenKey)
+	if err != nil {
+		errs.add(setting, "is not base64", remedy)
+		return nil
+	}
+	var previous [][]byte
+	if c.TokenKeyPrevious != "" {
+		key, err := base64.StdEncoding.DecodeString(c.TokenKeyPrevious)
+		if err != nil {
+			errs.add("--token-key-previous, SHOP_TOKEN_KEY_PREVIOUS", "is not base64", "the value that SHOP_TOKEN_KEY had before, or nothing")
+			return nil
+		}
+		previous = append(previous, key)
+	}
+	ring, err := fresh.NewKeyring(current, previous...)
+	if err != nil {
+		errs.add(setting, strings.TrimPrefix(err.Error(), "fresh: "), remedy)
+	}
+	return ring
+}
+
+func (c serveCmd) checkAddresses(errs *configErrors) {
+	for setting, addr := range map[string]string{"--addr, SHOP_ADDR": c.Addr, "--internal-addr, SHOP_INTERNAL_ADDR": c.InternalAddr} {
+		if addr == "" && strings.HasPrefix(setting, "--internal") {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			errs.add(setting, fmt.Sprintf("%q is not host:port", addr), "127.0.0.1:8080, or :8080 for every interface")
+		}
+	}
+}
+
+func (c serveCmd) checkLimits(errs *configErrors) {
+	positive := func(setting string, ok bool, remedy string) {
+		if !ok {
+			errs.add(setting, "is out of range", remedy)
+		}
+	}
+	positive("--browse-budget", c.BrowseBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
+	positive("--session-budget", c.SessionBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
+	positive("--read-conns", c.ReadConns > 0 && c.ReadConns <= 1000, "1 to 1000")
+	positive("--write-conns", c.WriteConns > 0 && c.WriteConns <= 1000, "1 to 1000")
+	positive("--fallback-conns", c.FallbackConns > 0 && c.FallbackConns <= 1000, "1 to 1000")
+	positive("--request-timeout", c.RequestTimeout > 0, "more than 0, for example 10s")
+	positive("--shutdown-timeout", c.ShutdownTimeout > 0, "more than 0, for example 10s")
+	positive("--max-in-flight", c.MaxInFlight > 0, "more than 0")
+	positive("--currency", len(c.Currency) == 3 && strings.ToUpper(c.Currency) == c.Currency, "an ISO 4217 code such as EUR")
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/internal/seed"
+	"example.com/leeway/migrations"
+)
+
+type demoCmd struct {
+	Addr     string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
+	Dir      string `env:"SHOP_CLUSTER_DIR" type:"path" help:"Keep the servers and their data in this folder, or reopen it. Default: a temporary one, removed at the end."`
+	Products int    `default:"2000" help:"Size of the invented catalog."`
+	Replicas int    `default:"2" help:"Number of standbys."`
+	Async    bool   `help:"Do not wait for a standby on commit: a failover may lose orders."`
+}
+
+// Run holds a whole shop until ctx ends, and leaves nothing behind.
+func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
+	start := time.Now()
+	listener, err := listen(c.Addr) // first: a port in use should not cost ten seconds to find out
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	cluster, err := pgcluster.Start(ctx, c.cluster(app))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		fmt.Fprintln(app.stderr, "stopping the servers")
+		err = errors.Join(err, cluster.Close())
+	}()
+	step(app, "schema")
+	if _, err := migrations.Up(ctx, cluster.Nodes()[0].DSN("shop_owner")); err != nil {
+		return err
+	}
+	s, err := c.server(cluster, app)
+	if err != nil {
+		return err
+	}
+	if err := c.fill(ctx, s.router, app); err != nil {
+		s.router.Close()
+		return err
+	}
+	fmt.Fprintf(app.stderr, "ready after %.1f s\n", time.Since(start).Seconds())
+	c.tour(app, cluster, listener.Addr())
+	return s.serve(ctx, listener)
+}
+
+func step(app *app, what string) { fmt.Fprintln(app.stderr, what) }
+
+func (c *demoCmd) cluster(app *app) pgcluster.Config {
+	config := clusterConfig()
+	config.Dir, config.Replicas, config.Async = c.Dir, c.Replicas, c.Async
+	config.Progress = func(what string) { step(app, what) }
+	return config
+}
+
+// server is the one that "shop serve" would run with the same settings.
+func (c *demoCmd) server(cluster *pgcluster.Cluster, app *app) (*server, error) {
+	var flags serveCmd
+	if err := kong.ApplyDefaults(&flags); err != nil {
+		return nil, err
+	}
+	key := make([]byte, fresh.MinTokenKey)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	flags.Addr, flags.TokenKey = c.Addr, base64.StdEncoding.EncodeToString(key)
+	flags.nodeFlags = clusterNodes(cluster)
+	set, err := flags.settings()
+	if err != nil {
+		return nil, err
+	}
+	return newServer(set, slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+}
+
+// fill loads the sample catalog; a reopened folder keeps the one it has.
+func (c *demoCmd) fill(ctx context.Context, router *fresh.Router, app *app) error {
+	if err := awaitPrimary(ctx, router); err != nil {
+		return err
+	}
+	step(app, fmt.Sprintf("%d products", c.Products))
+	err := load(ctx, router, seed.Generate(c.Products, demoSeed), false, app)
+	if errors.Is(err, catalog.ErrNotEmpty) {
+		step(app, "the catalog of the last time is kept")
+		return nil
+	}
+	return err
+}
+
+const demoSeed = 1
+
+// tour prints what to try. Every line can be typed as it stands.
+func (c *demoCmd) tour(app *app, cluster *pgcluster.Cluster, addr net.Addr) {
+	product := seed.Generate(c.Products, demoSeed).Products[0]
+	fmt.Fprint(app.stdout, strings.NewReplacer(
+		"{shop}", commandName(), "{dir}", cluster.Dir(),
+		"{kept}", c.kept(), "{url}", "http://"+addr.String(), "{slug}", product.Slug, "{variant}", product.Variants[0].ID.String(),
+	).Replace(tourText))
+}
+
+// kept tells what Ctrl-C does not remove.
+func (c *demoCmd) kept() string {
+	if c.Dir == "" {
+		return ""
+	}
+	return " but the data in " + c.Dir
+}
+
+const tourText = `
+The shop is at {url}/v1/products
+
+1. A product page comes from a replica. Data-Source says so, and how old it may be at most:
+
+   curl -si {url}/v1/products/{slug} | grep -i data-source
+
+2. Put it into a cart, and read the cart back with the token of the answer (-c and -b keep it as a cookie):
+
+   CART=$(curl -s -c jar.txt -H 'Content-Type: application/json' -d '{"items":[{"variant_id":"{variant}","quantity":1}]}' {url}/v1/carts)
+   SHOPPER=$(echo "$CART" | sed 's/.*"shopper_token":"\([^"]*\)".*/\1/')
+   CART_ID=$(echo "$CART" | sed 's/^{"id":"\([^"]*\)".*/\1/')
+   curl -si -b jar.txt -H "Authorization: Bearer $SHOPPER" {url}/v1/carts/$CART_ID
+
+3. In a second terminal, stop the replicas from replaying. Repeat 1 after more than 5 seconds, and the whole of 2 at any time:
+
+   {shop} cluster pause --dir {dir}
+
+4. Let them catch up, and repeat 1:
+
+   {shop} cluster resume --dir {dir}
+
+Ctrl-C here ends it and leaves nothing behind{kept}.
+`
+
+// commandName is how this program was called, for a second terminal in the same
+// folder.
+func commandName() string {
+	name := os.Args[0]
+	if filepath.Base(name) == name {
+		return name
+	}
+	if path, err := filepath.Abs(name); err == nil {
+		return path
+	}
+	return name
+}

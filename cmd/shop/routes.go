@@ -1,0 +1,77 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/web"
+	"example.com/leeway/orders"
+)
+
+// problems maps what the router of reads and writes may answer on any route.
+var problems = []web.Mapping{
+	{Err: fresh.ErrCommitUnknown, Problem: web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "outcome_unknown", RetryAfter: time.Second,
+		Detail: "It is not known whether this was done. Send the same request with the same Idempotency-Key again.",
+	}},
+	{Err: fresh.ErrNoPrimary, Problem: web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "primary_unavailable", RetryAfter: time.Second,
+		Detail: "The database does not accept this at the moment. Nothing was done.",
+	}},
+	{Err: fresh.ErrOverloaded, Problem: web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: time.Second,
+		Detail: "Too many requests need the primary at the moment.",
+	}},
+	{Err: fresh.ErrUnprovable, Problem: web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "not_fresh_enough", RetryAfter: time.Second,
+		Detail: "No replica is known to be fresh enough at the moment.",
+	}},
+}
+
+// handler puts the routes behind what every request goes through.
+func (s *server) handler() http.Handler {
+	render := web.NewRenderer(s.log, problems...)
+	r := chi.NewRouter()
+	r.Use(web.RequestID, web.AccessLog(s.log), render.Recover, web.SecureHeaders, middleware.GetHead)
+	r.NotFound(render.NotFound)
+	r.MethodNotAllowed(render.MethodNotAllowed)
+
+	r.Get("/healthz", render.Handle(s.healthz))
+	r.Get("/readyz", render.Handle(s.readyz))
+	r.Group(func(r chi.Router) {
+		r.Use(render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+		catalog.Routes(r, s.catalog, render)
+		orders.Routes(r, s.orders, render)
+	})
+	return r
+}
+
+type health struct {
+	Status string `json:"status"`
+}
+
+// healthz says that the process lives; it asks nobody.
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return web.JSON(w, http.StatusOK, health{"live"})
+}
+
+// readyz says what can be served: everything with a primary, browsing with a
+// replica alone.
+func (s *server) readyz(w http.ResponseWriter, _ *http.Request) error {
+	nodes, writable := s.router.Status()
+	if writable {
+		return web.JSON(w, http.StatusOK, health{"ready"})
+	}
+	for _, n := range nodes {
+		if n.Up {
+			return web.JSON(w, http.StatusOK, health{"degraded"})
+		}
+	}
+	return &web.Problem{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second,
+		Detail: "No database node answers."}
+}

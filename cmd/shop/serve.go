@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/db"
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/orders"
+)
+
+// Run serves until ctx ends, then finishes what is under way.
+func (c *serveCmd) Run(ctx context.Context, app *app) error {
+	settings, err := c.settings()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	if c.ReadUser == "" {
+		log.Warn("reads use the role that writes; a role without the right to write is safer", "setting", "SHOP_READ_USER")
+	}
+	listener, err := listen(settings.Addr)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(settings, log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	log.Info("serving", "url", "http://"+listener.Addr().String(), "nodes", len(settings.router.Nodes))
+	return s.serve(ctx, listener)
+}
+
+func listen(addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w; give another --addr, for example 127.0.0.1:0", err)
+	}
+	return listener, nil
+}
+
+// server is the shop, wired by hand.
+type server struct {
+	settings
+	log      *slog.Logger
+	registry *prometheus.Registry
+	router   *fresh.Router
+	catalog  *catalog.Store
+	orders   *orders.Store
+}
+
+// newServer connects nothing yet: nodes may come up later.
+func newServer(set settings, log *slog.Logger) (*server, error) {
+	s := &server{settings: set, log: log, registry: prometheus.NewRegistry()}
+	config := set.router
+	config.Log, config.Metrics = log, s.registry
+	var err error
+	if s.router, err = fresh.New(config); err != nil {
+		return nil, err
+	}
+	database := db.New(s.router)
+	s.catalog = catalog.New(database, s.catalogConfig())
+	s.orders = orders.New(database, s.ordersConfig())
+	return s, nil
+}
+
+func (s *server) catalogConfig() catalog.Config {
+	config := catalog.DefaultConfig()
+	config.Currency = s.Currency
+	config.Browse = fresh.Bounded(s.BrowseBudget).Else(fresh.ServeStale)
+	config.Product = fresh.Bounded(s.BrowseBudget)
+	return config
+}
+
+func (s *server) ordersConfig() orders.Config {
+	config := orders.DefaultConfig()
+	config.Currency = s.Currency
+	session := fresh.Session().Within(s.SessionBudget)
+	config.CartRead, config.OrderRead = session, session
+	return config
+}
+
+// The limits of a connection. A client that sends its headers a byte at a time
+// holds a socket for at most ReadHeaderTimeout.
+func (s *server) httpServer() *http.Server {
+	return &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: 2 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      s.RequestTimeout + 5*time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// serve answers requests until ctx ends, lets those under way finish, and
+// closes the router.
+func (s *server) serve(ctx context.Context, listener net.Listener) error {
+	defer s.router.Close()
+	internal, err := s.serveInternal()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer internal.Close()
+	public := s.httpServer()
+	failed := make(chan error, 1)
+	go func() { failed <- public.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("stopping: no new requests", "wait", s.ShutdownTimeout)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
+	defer cancel()
+	return public.Shutdown(stop)
+}
+
+// serveInternal serves /metrics, when an address was given for it.
+func (s *server) serveInternal() (*http.Server, error) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	internal := &http.Server{Handler: mux, ReadHeaderTimeout: 2 * time.Second}
+	if s.InternalAddr == "" {
+		return internal, nil
+	}
+	listener, err := listen(s.InternalAddr)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		if err := internal.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("internal listener ended", "error", err)
+		}
+	}()
+	return internal, nil
+}

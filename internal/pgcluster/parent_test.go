@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"example.com/leeway/internal/pgcluster"
@@ -32,13 +33,14 @@ func TestMain(m *testing.M) {
 	select {}
 }
 
-// killedParent starts a cluster in another process and kills that one. during
-// runs before the kill. It returns the folder.
+// killedParent starts a cluster in another process and kills that one with its
+// whole process group. during runs before the kill. It returns the folder.
 func killedParent(t *testing.T, dir string, during func(dir string)) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childDir+"="+dir)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does, so that all of it can be killed
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +49,7 @@ func killedParent(t *testing.T, dir string, during func(dir string)) string {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 	}()
 	line := make([]byte, 4096)

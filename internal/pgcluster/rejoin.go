@@ -24,7 +24,11 @@ func (n *Node) Rejoin(ctx context.Context) error {
 		if primary == n {
 			return fmt.Errorf("it is the primary: promote another node first")
 		}
-		return n.follow(ctx, primary)
+		if err := n.follow(ctx, primary); err != nil {
+			return err
+		}
+		n.leaveOthers(ctx, primary)
+		return nil
 	})
 }
 
@@ -138,6 +142,25 @@ func (n *Node) makeSlots(ctx context.Context) error {
 	}
 	return n.exec(ctx, superuser, "SELECT pg_create_physical_replication_slot(s) FROM unnest(ARRAY["+strings.Join(names, ",")+
 		"]) s WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = s)")
+}
+
+// leaveOthers renews the slot of n on every node that it no longer follows, for
+// the reason of freshSlots. A node that does not answer keeps it until its own
+// rejoin.
+func (n *Node) leaveOthers(ctx context.Context, primary *Node) {
+	for _, other := range n.c.nodes {
+		if other == n || other == primary {
+			continue
+		}
+		err := other.exec(ctx, superuser, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "+
+			"WHERE NOT active AND slot_name = '"+n.slot()+"'")
+		if err == nil {
+			err = other.makeSlots(ctx)
+		}
+		if err != nil {
+			n.c.cfg.Log.Debug("slot not renewed", "slot", n.slot(), "node", other.name, "error", err)
+		}
+	}
 }
 
 // freshSlots replaces the slots of a former primary: nobody advances them any

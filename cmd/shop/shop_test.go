@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/seed"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+// shop is the whole program, served on a port of its own, over a catalog of 100
+// products on a real cluster.
+type shop struct {
+	*dbtest.Env
+	*server
+	url     string
+	slug    string
+	variant string
+}
+
+const testProducts = 100
+
+func newShop(t *testing.T, adjust ...func(*serveCmd)) *shop {
+	t.Helper()
+	return serveOn(t, dbtest.New(t), adjust...)
+}
+
+func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
+	t.Helper()
+	in := seed.Generate(testProducts, 1)
+	if err := catalog.New(env.DB, catalog.DefaultConfig()).Load(t.Context(), in, catalog.LoadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	flags := testFlags(t)
+	flags.nodeFlags = flagsOf(env)
+	for _, f := range adjust {
+		f(&flags)
+	}
+	set, err := flags.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{Env: env, slug: in.Products[0].Slug, variant: in.Products[0].Variants[0].ID.String()}
+	if s.server, err = newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+		t.Fatal(err)
+	}
+	s.url = serve(t, s.server)
+	return s
+}
+
+// serve runs the server until the test ends, and waits until it is ready.
+func serve(t *testing.T, s *server) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.serve(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	url := "http://" + listener.Addr().String()
+	dbtest.Eventually(t, "the shop is ready", func() bool {
+		answer := send(t, "GET", url+"/readyz", nil)
+		return answer.status == 200 && answer.field("status") == "ready"
+	})
+	return url
+}
+
+func testFlags(t *testing.T) serveCmd {
+	t.Helper()
+	var flags serveCmd
+	if err := kong.ApplyDefaults(&flags); err != nil {
+		t.Fatal(err)
+	}
+	flags.Addr = "127.0.0.1:0"
+	flags.TokenKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, fresh.MinTokenKey))
+	return flags
+}
+
+func flagsOf(env *dbtest.Env) nodeFlags {
+	var flags nodeFlags
+	var nodes []string
+	for _, n := range env.Config().Nodes {
+		nodes = append(nodes, n.Name+"="+n.WriteDSN)
+		if reader, err := url.Parse(n.ReadDSN); err == nil {
+			flags.ReadUser = reader.User.Username()
+			flags.ReadPassword, _ = reader.User.Password()
+		}
+	}
+	flags.Nodes = strings.Join(nodes, ",")
+	return flags
+}
+
+// answer is a response, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a answer) source() string { return a.header.Get(fresh.SourceHeader) }
+func (a answer) token() string  { return a.header.Get(fresh.TokenHeader) }
+
+// field returns a member of the body by its path, as text.
+func (a answer) field(path ...string) string {
+	var v any
+	_ = json.Unmarshal(a.body, &v)
+	for _, name := range path {
+		object, _ := v.(map[string]any)
+		v = object[name]
+	}
+	if text, ok := v.(string); ok {
+		return text
+	}
+	raw, _ := json.Marshal(v)
+	return string(raw)
+}
+
+// send does one request; headers come in pairs, and a body is JSON text.
+func send(t testing.TB, method, url string, body io.Reader, headers ...string) answer {
+	t.Helper()
+	return sendWith(t, http.DefaultClient, method, url, body, headers...)
+}
+
+func sendWith(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Error(err) // not Fatal: also called by goroutines
+		return answer{}
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return answer{res.StatusCode, res.Header, text}
+}
+
+func (s *shop) get(t testing.TB, path string, headers ...string) answer {
+	t.Helper()
+	return send(t, "GET", s.url+path, nil, headers...)
+}
+
+// shopper is one with a cart.
+type shopper struct {
+	*shop
+	auth string
+	cart string
+}
+
+func (s *shop) newShopper(t testing.TB, items string) *shopper {
+	t.Helper()
+	a := send(t, "POST", s.url+"/v1/carts", strings.NewReader(`{"items":[`+items+`]}`))
+	if a.status != 201 {
+		t.Fatalf("POST /v1/carts: %d %s", a.status, a.body)
+	}
+	return &shopper{shop: s, auth: "Bearer " + a.field("shopper_token"), cart: "/v1/carts/" + a.field("id")}
+}
+
+func (s *shopper) do(t testing.TB, method, path, body string, headers ...string) answer {
+	t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	return send(t, method, s.url+path, reader, append(headers, "Authorization", s.auth)...)
+}
+
+const checkoutBody = `{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1","country":"GB"}}`
+
+func (s *shopper) checkout(t testing.TB, key string) answer {
+	t.Helper()
+	return s.do(t, "POST", s.cart+"/checkout", checkoutBody, "Idempotency-Key", key)
+}
+
+func item(variant string, quantity string) string {
+	return `{"variant_id":"` + variant + `","quantity":` + quantity + `}`
+}

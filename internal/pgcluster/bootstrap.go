@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -192,7 +193,12 @@ func (c *Cluster) runPath(ctx context.Context, pass, tool string, args ...string
 	if pass != "" {
 		cmd.Env = append(cmd.Env, "PGPASSWORD="+pass)
 	}
+	// pg_basebackup has a child of its own, which would go on writing.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(tool), context.Cause(ctx))
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w:\n  %s", filepath.Base(tool), err, strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "\n  "))
 	}

@@ -28,6 +28,7 @@ type Cluster struct {
 	owner     *os.File
 	watchdog  *watchdog
 	closed    atomic.Bool
+	stopping  chan struct{} // closed by Close
 	closing   sync.Once
 	closeErr  error
 }
@@ -44,7 +45,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, async: cfg.Async}
+	c := &Cluster{cfg: cfg, async: cfg.Async, stopping: make(chan struct{})}
 	if c.bin, err = findBin(ctx); err != nil {
 		return nil, err
 	}
@@ -139,7 +140,8 @@ func (c *Cluster) Close() error {
 	}
 	c.closing.Do(func() {
 		c.closed.Store(true)
-		// A verb under way may end first, but may not keep us.
+		close(c.stopping)
+		// A verb of a second terminal may end first, but may not keep us.
 		ctx, cancel := context.WithTimeout(context.Background(), fastStop)
 		defer cancel()
 		if lock, err := lockFor(ctx, c.file(verbLock)); err == nil {

@@ -174,3 +174,31 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestCloseEndsARunningVerb: the verb cannot end by itself, for the process that
+// has to agree to the pause stands still.
+func TestCloseEndsARunningVerb(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{Replicas: 1})
+	replica := node(t, c, "replica-1")
+	startup := query[int](t, replica, "postgres", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'")
+	if err := syscall.Kill(startup, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	long := ctx(t)
+	paused := make(chan error, 1)
+	go func() { paused <- replica.PauseReplay(long) }()
+	waitFor(t, "the request", func() bool {
+		return query[string](t, replica, "postgres", "SELECT pg_get_wal_replay_pause_state()") == "pause requested"
+	})
+	began := time.Now()
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	if err := <-paused; err == nil {
+		t.Error("replay was paused after all")
+	}
+}

@@ -128,13 +128,22 @@ func (n *Node) Promote(ctx context.Context) error {
 
 const verbTimeout = 90 * time.Second
 
+var errSlow = fmt.Errorf("not done after %v", verbTimeout)
+
 // verb runs f alone among all processes, then rewrites cluster.json.
 func (n *Node) verb(ctx context.Context, name string, roles map[string]Role, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, verbTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, verbTimeout, errSlow)
 	defer cancel()
 	if n.c.closed.Load() {
 		return errClosed
 	}
+	go func() { // Close does not wait for a long verb
+		select {
+		case <-n.c.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	if n.c.attached {
 		if err := n.c.ownerAlive(); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"regexp"
 	"strings"
 
 	"example.com/leeway/db/readq"
@@ -25,7 +26,9 @@ const (
 	// most popular of all matches. Ranking a thousand takes about 10 ms.
 	rankedHits  = 1000
 	countedHits = 2000
-	// fewHits is when a search tries the next mode.
+	// fewHits is when a search tries the last word as a prefix too. Names that only
+	// look alike are tried when there is nothing at all: two chairs that are meant
+	// beat fifty that are not.
 	fewHits = 3
 	// minFuzzy runes make a trigram that says something: "a" is in every name.
 	minFuzzy = 3
@@ -68,7 +71,7 @@ type QueryInfo struct {
 }
 
 // Search finds products. If it finds little it tries the next mode, and keeps
-// that only if it finds more. All pages of a search are in the mode of the
+// what that finds only if it is more. All pages of a search are in the mode of the
 // first. The error may be ErrInvalidCursor. No text is a syntax error.
 func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error) {
 	c, err := resume(q.Cursor, relevance, q.Filter.fingerprint(q.Text))
@@ -97,8 +100,12 @@ func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error)
 	return result, err
 }
 
+// modesFor: who writes operators means them, and the other modes have none.
 func modesFor(text string) []Mode {
 	modes := []Mode{Exact}
+	if operators.MatchString(text) {
+		return modes
+	}
 	if prefixQuery(text, "") != "" {
 		modes = append(modes, Prefix)
 	}
@@ -107,6 +114,9 @@ func modesFor(text string) []Mode {
 	}
 	return modes
 }
+
+// operators are those of websearch_to_tsquery.
+var operators = regexp.MustCompile(`(?i)"|(^|\s)-|\sor\s`)
 
 // A searcher is one search with its cursor decoded.
 type searcher struct {
@@ -132,6 +142,9 @@ func (s searcher) all(ctx context.Context, r *readq.Queries, modes []Mode) (Sear
 	}
 	var best found
 	for _, m := range modes {
+		if m == Fuzzy && best.hits > 0 {
+			break
+		}
 		f, err := s.page(ctx, r, m)
 		if err != nil {
 			return SearchResult{}, err
@@ -151,7 +164,8 @@ func (s searcher) all(ctx context.Context, r *readq.Queries, modes []Mode) (Sear
 }
 
 // headlineOptions are those of ts_headline. The marks are private-use characters
-// and not tags: ts_headline escapes nothing, so the tags come after the escaping.
+// and not tags: ts_headline drops what looks like a tag but escapes nothing, so
+// ours come after the escaping.
 const headlineOptions = "MinWords=8, MaxWords=24, StartSel=\ue000, StopSel=\ue001"
 
 var marks = strings.NewReplacer("\ue000", "<mark>", "\ue001", "</mark>")

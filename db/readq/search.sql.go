@@ -203,10 +203,10 @@ WITH RECURSIVE subtree AS (
     SELECT CASE $1 WHEN 'prefix' THEN to_tsquery('english', $5)
         ELSE websearch_to_tsquery('english', $4) END AS query
 ), ranked AS (
-    SELECT h.id, h.category_id, h.slug, h.name, h.description, h.search, h.popularity, h.price_min, h.price_max, h.in_stock, h.option_tags, h.created_at, round((CASE $1
+    SELECT h.id, h.category_id, h.slug, h.name, h.description, h.search, h.popularity, h.price_min, h.price_max, h.in_stock, h.option_tags, h.created_at, round(((0.01 + CASE $1
             WHEN 'fuzzy' THEN word_similarity($4, h.name)
             ELSE ts_rank(h.search, (SELECT query FROM parsed))
-        END * (1 + ln(1 + greatest(h.popularity, 0)) / 50))::numeric, 6)::float8 AS score
+        END) * (1 + ln(1 + greatest(h.popularity, 0)) / 50))::numeric, 6)::float8 AS score
     FROM hits h
 ), page AS (
     SELECT r.id, r.category_id, r.slug, r.name, r.description, r.search, r.popularity, r.price_min, r.price_max, r.in_stock, r.option_tags, r.created_at, r.score FROM ranked r
@@ -269,7 +269,8 @@ type SearchPageRow struct {
 // What matches is bounded before it is ranked or counted, most popular first: a
 // word that half of the catalog has must not cost a rank of half of the catalog.
 // The score is rounded so that it is the same number on its way through the
-// cursor and back. Popularity adds at most 28 %.
+// cursor and back. Popularity adds at most 28 %, and decides where ts_rank has
+// nothing to say, as with "walnut -chair": hence the 0.01.
 func (q *Queries) SearchPage(ctx context.Context, arg SearchPageParams) ([]SearchPageRow, error) {
 	rows, err := q.db.Query(ctx, searchPage,
 		arg.Mode,

@@ -7,7 +7,8 @@
 
 -- name: SearchPage :many
 -- The score is rounded so that it is the same number on its way through the
--- cursor and back. Popularity adds at most 28 %.
+-- cursor and back. Popularity adds at most 28 %, and decides where ts_rank has
+-- nothing to say, as with "walnut -chair": hence the 0.01.
 WITH RECURSIVE subtree AS (
     SELECT id FROM categories WHERE slug = @category::text
     UNION
@@ -42,10 +43,10 @@ WITH RECURSIVE subtree AS (
     SELECT CASE @mode WHEN 'prefix' THEN to_tsquery('english', @prefix)
         ELSE websearch_to_tsquery('english', @text) END AS query
 ), ranked AS (
-    SELECT h.*, round((CASE @mode
+    SELECT h.*, round(((0.01 + CASE @mode
             WHEN 'fuzzy' THEN word_similarity(@text, h.name)
             ELSE ts_rank(h.search, (SELECT query FROM parsed))
-        END * (1 + ln(1 + greatest(h.popularity, 0)) / 50))::numeric, 6)::float8 AS score
+        END) * (1 + ln(1 + greatest(h.popularity, 0)) / 50))::numeric, 6)::float8 AS score
     FROM hits h
 ), page AS (
     SELECT r.* FROM ranked r

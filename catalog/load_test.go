@@ -1,0 +1,88 @@
+package catalog_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/seed"
+)
+
+func TestLoadMakesAConsistentCatalog(t *testing.T) {
+	t.Parallel()
+	s, in := newLoadedShop(t, 200)
+	for _, test := range []struct {
+		what, sql string
+		want      int
+	}{
+		{"listed products", "SELECT count(*) FROM products WHERE listed", 200},
+		{"products written twice", "SELECT count(*) FROM products WHERE version > 1", 0},
+		{"products counted", "SELECT sum(product_count) FROM categories", 200},
+		{"variants with their ledger", `SELECT count(*) FROM variants v JOIN stock_movements m
+			ON m.variant_id = v.id AND m.kind = 'initial' AND m.after = v.stock_quantity`, variants(in)},
+	} {
+		if got := scan[int](t, s, test.sql); got != test.want {
+			t.Errorf("%s: %d, want %d", test.what, got, test.want)
+		}
+	}
+	// That none was written twice could also mean that the trigger does nothing;
+	// so let it work from scratch.
+	s.exec(t, "CREATE TABLE loaded AS SELECT id, price_min, price_max, in_stock, option_tags FROM products")
+	s.exec(t, "UPDATE products SET price_min = 0, price_max = 0, in_stock = false, option_tags = '{}'")
+	s.exec(t, "SELECT keep_product_summaries(array_agg(id)) FROM products")
+	if n := scan[int](t, s, `SELECT count(*) FROM products p JOIN loaded l USING (id)
+		WHERE (p.price_min, p.price_max, p.in_stock, p.option_tags) IS NOT DISTINCT FROM (l.price_min, l.price_max, l.in_stock, l.option_tags)`); n != 200 {
+		t.Errorf("%d products of 200 are as the trigger would have them", n)
+	}
+}
+
+func variants(in catalog.Import) (n int) {
+	for _, p := range in.Products {
+		n += len(p.Variants)
+	}
+	return n
+}
+
+func TestLoadRefusesWhatIsThere(t *testing.T) {
+	t.Parallel()
+	s, in := newLoadedShop(t, 20)
+	if err := s.store.Load(t.Context(), seed.Generate(5, 2), catalog.LoadOptions{}); !errors.Is(err, catalog.ErrNotEmpty) {
+		t.Errorf("a second load: %v, want ErrNotEmpty", err)
+	}
+	err := s.store.Load(t.Context(), in, catalog.LoadOptions{Add: true})
+	if !errors.Is(err, catalog.ErrTaken) || !strings.Contains(err.Error(), "already exists") {
+		t.Errorf("the same products again: %v, want ErrTaken that says which", err)
+	}
+	if n := scan[int](t, s, "SELECT count(*) FROM products"); n != 20 {
+		t.Errorf("%d products after two refusals, want 20", n)
+	}
+}
+
+func TestLoadAddsToKnownCategories(t *testing.T) {
+	t.Parallel()
+	s, in := newLoadedShop(t, 20)
+	// The same path with ids of its own, and one category more below it.
+	root := catalog.ImportCategory{ID: id.New(), Slug: "furniture", Name: "Furniture"}
+	fresh := catalog.ImportCategory{ID: id.New(), Parent: root.ID, Slug: "furniture-hammocks", Name: "Hammocks"}
+	more := catalog.Import{
+		Categories: []catalog.ImportCategory{root, fresh},
+		Products: []catalog.ImportProduct{{
+			ID: id.New(), Category: fresh.ID, Slug: "hammock", Name: "Hammock",
+			Variants: []catalog.ImportVariant{{ID: id.New(), SKU: "HAM", Price: 100, Stock: 1}},
+		}},
+	}
+	var calls []int
+	options := catalog.LoadOptions{Add: true, Progress: func(done, total int) { calls = append(calls, done, total) }}
+	if err := s.store.Load(t.Context(), more, options); err != nil {
+		t.Fatal(err)
+	}
+	if len(calls) != 2 || calls[0] != 2 || calls[1] != 2 {
+		t.Errorf("progress %v, want once 2 of 2", calls)
+	}
+	parent := scan[id.ID](t, s, "SELECT parent_id FROM categories WHERE slug = 'furniture-hammocks'")
+	if parent != in.Categories[0].ID {
+		t.Errorf("the new category lies under %s, want the category that was there, %s", parent, in.Categories[0].ID)
+	}
+}

@@ -1,0 +1,146 @@
+package catalog_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"example.com/leeway/catalog"
+	"example.com/leeway/db/writeq"
+	"example.com/leeway/internal/id"
+)
+
+// order makes the row that stock movements refer to.
+func (s *shop) order(t *testing.T) id.ID {
+	t.Helper()
+	order, cart, shopper := id.New(), id.New(), id.New()
+	s.exec(t, "INSERT INTO shoppers (id, token_digest) VALUES ($1, sha256($1::uuid::text::bytea))", shopper)
+	s.exec(t, "INSERT INTO carts (id, shopper_id) VALUES ($1, $2)", cart, shopper)
+	s.exec(t, `INSERT INTO orders (id, cart_id, shopper_id, email, shipping_address, currency, total, expires_at)
+		VALUES ($1, $2, $3, 'a@example.com', '{}', 'EUR', 0, now())`, order, cart, shopper)
+	return order
+}
+
+func (s *shop) reserve(ctx context.Context, order id.ID, lines ...catalog.StockLine) error {
+	return s.DB.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
+		return catalog.ReserveTx(ctx, q, order, lines)
+	})
+}
+
+func (s *shop) stock(t *testing.T, variant id.ID) int {
+	t.Helper()
+	return scan[int](t, s, "SELECT stock_quantity FROM variants WHERE id = $1", variant)
+}
+
+// newStockShop has two variants with ten of each.
+func newStockShop(t *testing.T) (s *shop, first, second id.ID) {
+	t.Helper()
+	s, in := newLoadedShop(t, 2)
+	first, second = in.Products[0].Variants[0].ID, in.Products[1].Variants[0].ID
+	s.exec(t, "UPDATE variants SET stock_quantity = 10 WHERE id IN ($1, $2)", first, second)
+	return s, first, second
+}
+
+func TestReserveTakesAllOrNothing(t *testing.T) {
+	t.Parallel()
+	s, a, b := newStockShop(t)
+	order := s.order(t)
+	if err := s.reserve(t.Context(), order, catalog.StockLine{VariantID: a, Quantity: 10}, catalog.StockLine{VariantID: b, Quantity: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if s.stock(t, a) != 0 || s.stock(t, b) != 7 {
+		t.Errorf("stock %d and %d, want 0 and 7", s.stock(t, a), s.stock(t, b))
+	}
+	ledger := scan[string](t, s, `SELECT string_agg(concat_ws(' ', kind, delta, before, after), ', ' ORDER BY delta)
+		FROM stock_movements WHERE order_id = $1`, order)
+	if want := "checkout -10 10 0, checkout -3 10 7"; ledger != want {
+		t.Errorf("ledger %q, want %q", ledger, want)
+	}
+
+	unknown := id.New()
+	err := s.reserve(t.Context(), s.order(t),
+		catalog.StockLine{VariantID: unknown, Quantity: 1},
+		catalog.StockLine{VariantID: b, Quantity: 7},
+		catalog.StockLine{VariantID: a, Quantity: 1})
+	var short *catalog.ShortageError
+	if !errors.As(err, &short) || !errors.Is(err, catalog.ErrInsufficientStock) {
+		t.Fatalf("err = %v, want a ShortageError", err)
+	}
+	want := []catalog.Shortage{{VariantID: unknown, Requested: 1}, {VariantID: a, Requested: 1}}
+	if diff := gocmp.Diff(want, short.Lines); diff != "" {
+		t.Errorf("shortages (-want +got):\n%s", diff)
+	}
+	if s.stock(t, b) != 7 {
+		t.Errorf("stock %d after a shortage of another line, want 7", s.stock(t, b))
+	}
+}
+
+func TestReserveRefusesWhatIsNotForSale(t *testing.T) {
+	t.Parallel()
+	s, a, b := newStockShop(t)
+	s.exec(t, "UPDATE variants SET active = false WHERE id = $1", a)
+	s.exec(t, "UPDATE products SET status = 'archived' WHERE id = (SELECT product_id FROM variants WHERE id = $1)", b)
+	for _, variant := range []id.ID{a, b} {
+		if err := s.reserve(t.Context(), s.order(t), catalog.StockLine{VariantID: variant, Quantity: 1}); !errors.Is(err, catalog.ErrInsufficientStock) {
+			t.Errorf("err = %v, want ErrInsufficientStock", err)
+		}
+	}
+}
+
+func TestReserveRefusesNonsense(t *testing.T) {
+	t.Parallel()
+	s, a, _ := newStockShop(t)
+	for name, lines := range map[string][]catalog.StockLine{
+		"a variant twice":     {{VariantID: a, Quantity: 1}, {VariantID: a, Quantity: 2}},
+		"nothing of it":       {{VariantID: a}},
+		"a negative quantity": {{VariantID: a, Quantity: -1}},
+	} {
+		if err := s.reserve(t.Context(), s.order(t), lines...); err == nil || errors.Is(err, catalog.ErrInsufficientStock) {
+			t.Errorf("%s: err = %v, want an error that is not about stock", name, err)
+		}
+	}
+	if s.stock(t, a) != 10 {
+		t.Errorf("stock %d, want 10", s.stock(t, a))
+	}
+}
+
+// Buyers of the same two variants, each in an order of his own: no deadlock, and
+// exactly as many succeed as there is stock.
+func TestReserveUnderContention(t *testing.T) {
+	t.Parallel()
+	s, a, b := newStockShop(t)
+	const buyers = 24
+	results := make([]error, buyers)
+	var wait sync.WaitGroup
+	for i := range results {
+		lines := []catalog.StockLine{{VariantID: a, Quantity: 1}, {VariantID: b, Quantity: 1}}
+		if rand.IntN(2) == 0 {
+			slices.Reverse(lines)
+		}
+		order := s.order(t)
+		wait.Go(func() { results[i] = s.reserve(t.Context(), order, lines...) })
+	}
+	wait.Wait()
+	sold := 0
+	for _, err := range results {
+		if err == nil {
+			sold++
+		} else if !errors.Is(err, catalog.ErrInsufficientStock) {
+			t.Errorf("err = %v, want none or a shortage", err)
+		}
+	}
+	if sold != 10 || s.stock(t, a) != 0 || s.stock(t, b) != 0 {
+		t.Errorf("sold %d, left %d and %d; want 10, 0 and 0", sold, s.stock(t, a), s.stock(t, b))
+	}
+	if n := scan[int](t, s, "SELECT count(*) FROM stock_movements WHERE kind = 'checkout'"); n != 20 {
+		t.Errorf("%d rows in the ledger, want 20", n)
+	}
+	if deadlocks := scan[int](t, s, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); deadlocks != 0 {
+		t.Errorf("%d deadlocks", deadlocks)
+	}
+}

@@ -104,7 +104,7 @@ func (n *Node) makeData() error {
 
 func (n *Node) initdb(ctx context.Context) error {
 	pwfile := n.c.file("pwfile")
-	defer os.Remove(pwfile)
+	defer func() { _ = os.Remove(pwfile) }()
 	if err := n.c.as.writeFile(pwfile, n.c.passwords[superuser]+"\n"); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (n *Node) copyCold(ctx context.Context, primary *Node) error {
 func (n *Node) launchOnFreePort(ctx context.Context, following *Node, sync bool) (err error) {
 	for range 5 {
 		if n.port == 0 {
-			if n.port, err = freePort(); err != nil {
+			if n.port, err = freePort(ctx); err != nil {
 				return err
 			}
 		}

@@ -69,7 +69,7 @@ func (c *Cluster) start(ctx context.Context, f *folder) error {
 		return err
 	}
 	defer unlock.Close()
-	if c.watchdog, err = startWatchdog(c.dir, c.temporary, c.owner); err != nil {
+	if c.watchdog, err = startWatchdog(ctx, c.dir, c.temporary, c.owner); err != nil {
 		return err
 	}
 	if f.reopened {

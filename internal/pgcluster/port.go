@@ -1,6 +1,7 @@
 package pgcluster
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -9,11 +10,12 @@ import (
 // freePort picks below the ephemeral ranges of Linux (32768) and macOS (49152).
 // A port from inside could be taken by any outgoing connection while its node is
 // down; worse, a client that dials the dead node might get connected to itself.
-func freePort() (int, error) {
+func freePort(ctx context.Context) (int, error) {
 	var last error
+	var listen net.ListenConfig
 	for range 50 {
 		port := 15000 + rand.IntN(15000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		l, err := listen.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			return port, l.Close()
 		}

@@ -49,7 +49,7 @@ func (n *Node) launch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := n.c.command(exec.Command(filepath.Join(n.c.bin, "postgres"), "-D", n.data))
+	cmd := n.c.command(exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(n.c.bin, "postgres"), "-D", n.data))
 	cmd.Dir = n.data
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

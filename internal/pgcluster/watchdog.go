@@ -1,6 +1,7 @@
 package pgcluster
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ type watchdog struct {
 
 // startWatchdog hands the owner's lock to the watchdog too: the folder stays
 // locked until it has done its work.
-func startWatchdog(dir string, temporary bool, owner *os.File) (*watchdog, error) {
+func startWatchdog(ctx context.Context, dir string, temporary bool, owner *os.File) (*watchdog, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func startWatchdog(dir string, temporary bool, owner *os.File) (*watchdog, error
 	if temporary {
 		fate = "remove"
 	}
-	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "pgcluster-watchdog", dir, fate)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", "-c", watchdogScript, "pgcluster-watchdog", dir, fate)
 	cmd.Stdin = r
 	cmd.ExtraFiles = []*os.File{owner}
 	cmd.Dir = "/"

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -84,63 +83,16 @@ func (l *lease) guarded() bool {
 		l.state.pos.Reached(l.floor) && l.demand.start.Sub(l.state.seen) < l.router.config.GuardEvery
 }
 
-// seen takes in the answer to a guard or a stamp. NULL (nothing replayed, or
-// never in recovery) is unknown and proves nothing.
-func (l *lease) seen(lsn *int64, timeline int32) {
-	pos := Position{Timeline: uint32(timeline)}
+// seen takes in what this backend has shown. A position without a timeline is
+// on the one that the connection is known to be on.
+func (l *lease) seen(lsn LSN, timeline uint32) {
 	if timeline == 0 {
-		pos.Timeline = l.state.pos.Timeline
+		timeline = l.state.pos.Timeline
 	}
-	if lsn == nil || pos.Timeline == 0 {
-		return
+	if timeline == 0 {
+		return // unknown is never fresh
 	}
-	pos.LSN = LSN(*lsn)
-	l.state.pos, l.state.seen = l.state.pos.Merge(pos), time.Now()
-}
-
-// query runs one statement with the guard and the stamp it needs, all in one
-// round trip. errBehind means that the answer was thrown away unseen.
-func (l *lease) query(ctx context.Context, sql string, args []any) (*result, error) {
-	guarded := l.guarded()
-	if guarded && !l.demand.stamp {
-		rows, err := l.conn.Query(ctx, sql, args...)
-		if err != nil {
-			return nil, err
-		}
-		return readAll(rows)
-	}
-	batch := &pgx.Batch{}
-	if !guarded || l.demand.stamp && !l.primary && l.state.pos.Timeline == 0 {
-		batch.Queue(guardSQL)
-		guarded = false
-	}
-	batch.Queue(sql, args...)
-	if l.demand.stamp {
-		batch.Queue(l.stampSQL())
-	}
-	answers := l.conn.SendBatch(ctx, batch)
-	res, err := l.readBatch(answers, guarded)
-	return res, errors.Join(err, answers.Close())
-}
-
-func (l *lease) readBatch(answers pgx.BatchResults, guarded bool) (*result, error) {
-	if !guarded {
-		if err := l.readPosition(answers.QueryRow()); err != nil {
-			return nil, err
-		}
-		if !l.state.pos.Reached(l.floor) {
-			return nil, errBehind
-		}
-	}
-	rows, err := answers.Query()
-	if err != nil {
-		return nil, err
-	}
-	res, err := readAll(rows)
-	if err != nil || !l.demand.stamp {
-		return res, err
-	}
-	return res, l.readStamp(answers.QueryRow())
+	l.state.pos, l.state.seen = l.state.pos.Merge(Position{timeline, lsn}), time.Now()
 }
 
 func (l *lease) stampSQL() string {
@@ -150,45 +102,13 @@ func (l *lease) stampSQL() string {
 	return stampSQL
 }
 
-func (l *lease) readPosition(answer pgx.Row) error {
-	var lsn *int64
-	var timeline int32
-	if err := answer.Scan(&lsn, &timeline); err != nil {
-		return err
-	}
-	l.seen(lsn, timeline)
-	return nil
-}
-
-// readStamp keeps the position that the answer belongs to. On a replica it is
-// also the newest that the connection has seen.
-func (l *lease) readStamp(answer pgx.Row) error {
-	if !l.primary {
-		err := l.readPosition(answer)
-		l.stamp = l.state.pos
-		return err
-	}
-	var lsn int64
-	var timeline int32
-	if err := answer.Scan(&lsn, &timeline); err != nil {
-		return err
-	}
-	l.stamp = Position{Timeline: uint32(timeline), LSN: LSN(lsn)}
-	return nil
-}
-
 // guard proves the floor in a round trip of its own, before a transaction.
 func (l *lease) guard(ctx context.Context) error {
 	if l.guarded() {
 		return nil
 	}
-	if err := l.readPosition(l.conn.QueryRow(ctx, guardSQL)); err != nil {
-		return err
-	}
-	if !l.state.pos.Reached(l.floor) {
-		return errBehind
-	}
-	return nil
+	_, err := l.send(ctx, steps{guard: true}, "", nil)
+	return err
 }
 
 // recheckEvery is a little more than a round trip on a local network.
@@ -210,40 +130,4 @@ func (l *lease) catchUp(ctx context.Context, wait time.Duration) bool {
 		case <-time.After(recheckEvery):
 		}
 	}
-}
-
-// Reader is a read handle under one policy, for generated code: each statement
-// is routed on its own. It is safe for concurrent use.
-type Reader struct {
-	router *Router
-	policy Policy
-}
-
-// Query routes one statement and returns its rows, read whole.
-func (r *Reader) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	res, err := r.read(ctx, sql, args)
-	if err != nil {
-		return nil, err
-	}
-	return newRows(res), nil
-}
-
-// QueryRow routes one statement; its error, or pgx.ErrNoRows, is Scan's.
-func (r *Reader) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	res, err := r.read(ctx, sql, args)
-	return row{res, err}
-}
-
-// Exec returns ErrReadOnly. sqlc's interface asks for the method.
-func (r *Reader) Exec(context.Context, string, ...any) (pgconn.CommandTag, error) {
-	return pgconn.CommandTag{}, ErrReadOnly
-}
-
-func (r *Reader) read(ctx context.Context, sql string, args []any) (*result, error) {
-	var res *result
-	err := r.router.route(ctx, r.policy, func(ctx context.Context, l *lease) (err error) {
-		res, err = l.query(ctx, sql, args)
-		return err
-	})
-	return res, err
 }

@@ -80,6 +80,9 @@ type connState struct {
 	pos     Position  // the highest replay position that this backend has shown
 	seen    time.Time // when it showed it
 	trouble string    // SQLSTATE of a notice that puts a COMMIT in doubt
+
+	statements map[string]statement // by SQL; a program has few, and all are constant
+	builder    pgx.ExtendedQueryBuilder
 }
 
 const stateKey = "leeway/fresh"

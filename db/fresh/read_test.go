@@ -240,3 +240,24 @@ func TestRowsKeepTypesAndNulls(t *testing.T) {
 		t.Error("two columns were scanned into one destination")
 	}
 }
+
+// DDL turns the plans of pooled connections stale (SQLSTATE 0A000); nobody sees it.
+func TestChangedPlansAreAbsorbed(t *testing.T) {
+	b := setup(t)
+	for _, p := range []fresh.Policy{fresh.Bounded(5 * second), fresh.Session(), fresh.Strong()} {
+		for range 2 {
+			ctx, c := session(t, fresh.Position{})
+			rows, err := b.router.Reader(p).Query(ctx, "SELECT * FROM counter")
+			if err != nil {
+				t.Fatalf("%+v: %v", p, err)
+			}
+			rows.Close()
+			if served, _ := c.Served(); served.Primary != (p == fresh.Strong()) {
+				t.Errorf("%+v: answered by %+v", p, served)
+			}
+			b.exec(t, b.Admin(t, b.Primary()), "ALTER TABLE counter ADD COLUMN extra int; ALTER TABLE counter DROP COLUMN extra")
+			b.exec(t, b.Admin(t, b.Primary()), "ALTER TABLE counter ADD COLUMN c"+itoa(len(rows.FieldDescriptions()))+" int")
+			b.CatchUp(t)
+		}
+	}
+}

@@ -23,12 +23,13 @@ type result struct {
 
 const nullValue = -1
 
-// readAll drains rows and closes them.
-func readAll(rows pgx.Rows) (*result, error) {
-	defer rows.Close()
+// readAll drains an answer.
+func readAll(answer *pgconn.ResultReader) (*result, error) {
 	res := &result{}
-	for rows.Next() {
-		for _, value := range rows.RawValues() {
+	// A copy: the connection reuses its own for the next statement.
+	res.fields = append(res.fields, answer.FieldDescriptions()...)
+	for answer.NextRow() {
+		for _, value := range answer.Values() {
 			if value == nil {
 				res.ends = append(res.ends, nullValue)
 				continue
@@ -37,13 +38,9 @@ func readAll(rows pgx.Rows) (*result, error) {
 			res.ends = append(res.ends, int32(len(res.data)))
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	// A copy: the connection reuses its own for the next statement.
-	res.fields = append(res.fields, rows.FieldDescriptions()...)
-	res.tag = rows.CommandTag()
-	return res, nil
+	var err error
+	res.tag, err = answer.Close()
+	return res, err
 }
 
 // typeMaps holds decoders. They remember plans for the types they have met,

@@ -32,7 +32,7 @@ func (r *Router) Snapshot(ctx context.Context, p Policy, fn func(context.Context
 		if !l.demand.stamp {
 			return nil
 		}
-		return l.readStamp(l.conn.QueryRow(ctx, l.stampSQL()))
+		return l.takeStamp(ctx)
 	})
 }
 

@@ -95,6 +95,23 @@ func TestSetAndRemove(t *testing.T) {
 	}
 }
 
+// TestExpiredCart: only an open cart takes changes or becomes an order. The
+// unique index on orders.cart_id would not stop this one.
+func TestExpiredCart(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	variant := s.variant(t, 450, 10)
+	c, cart := s.newCart(t, ItemInput{variant, 1})
+	s.exec(t, s.Admin(t, s.Primary()), "UPDATE carts SET status = 'expired'")
+	path := cartPath(cart) + "/items/" + variant.String()
+	c.do(t, "POST", checkoutPath(cart), form(), "Idempotency-Key", "k").want(409, "cart_closed")
+	c.do(t, "PUT", path, `{"quantity":1}`).want(409, "cart_closed")
+	c.do(t, "DELETE", path, nil).want(409, "cart_closed")
+	if n := one[int](t, s, "SELECT count(*) FROM orders"); n != 0 {
+		t.Error("an expired cart became an order")
+	}
+}
+
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -105,8 +122,14 @@ func TestIfMatch(t *testing.T) {
 		status int
 		code   string
 	}{
-		{`"1"`, 200, ""}, {`"1"`, 412, "version_mismatch"}, {`"3"`, 412, "version_mismatch"}, {`"2"`, 200, ""},
-		{`*`, 200, ""}, {`W/"4"`, 412, "version_mismatch"}, {`4`, 400, "if_match_invalid"}, {`"4"`, 200, ""},
+		{`"1"`, 200, ""},
+		{`"1"`, 412, "version_mismatch"},
+		{`"3"`, 412, "version_mismatch"},
+		{`"2"`, 200, ""},
+		{`*`, 200, ""},
+		{`W/"4"`, 412, "version_mismatch"},
+		{`4`, 400, "if_match_invalid"},
+		{`"4"`, 200, ""},
 	} {
 		c.do(t, "POST", cartPath(cart)+"/items", ItemInput{variant, 1}, "If-Match", tt.header).want(tt.status, tt.code)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -175,11 +174,6 @@ func form() CheckoutForm {
 }
 
 func euros(cents int64) catalog.Money { return catalog.Money{Amount: cents, Currency: "EUR"} }
-
-var keys = 0
-
-// newKey is not for concurrent use.
-func newKey() string { keys++; return fmt.Sprintf("key-%d", keys) }
 
 // audit checks what must hold whenever nothing is running: money, stock and
 // ledger agree, and each kept success names an order that is there.

@@ -16,6 +16,7 @@ const cartOpen = "open"
 
 func (at CartRef) digest() []byte { return at.Shopper.digest[:] }
 
+// matches takes the version that the cart had before this transaction.
 func (at CartRef) matches(version int64) bool { return at.Version == 0 || at.Version == version }
 
 // cartRowsTx reads the cart inside a write transaction. Both generated packages

@@ -49,25 +49,16 @@ func New(db *db.DB, config Config) *Store { return &Store{db, config} }
 // who is nil. Errors: ErrUnauthorized when nobody holds the token, ErrQuantity,
 // ErrTooManyLines, ErrUnavailable.
 func (s *Store) CreateCart(ctx context.Context, who *Shopper, items []ItemInput) (Cart, error) {
-	at, token, isNew := CartRef{ID: id.New()}, "", who == nil
-	if isNew {
-		at.Shopper, token = newShopper()
-	} else {
+	at, token := CartRef{ID: id.New()}, ""
+	if who != nil {
 		at.Shopper = *who
+	} else {
+		at.Shopper, token = newShopper()
 	}
 	var cart Cart
 	err := s.write(ctx, func(ctx context.Context, q *writeq.Queries) (err error) {
-		if isNew {
-			if err := q.CreateShopper(ctx, writeq.CreateShopperParams{ID: id.New(), TokenDigest: at.digest()}); err != nil {
-				return fmt.Errorf("create shopper: %w", err)
-			}
-		}
-		n, err := q.CreateCart(ctx, writeq.CreateCartParams{ID: at.ID, TokenDigest: at.digest()})
-		switch {
-		case err != nil:
-			return fmt.Errorf("create cart: %w", err)
-		case n == 0:
-			return ErrUnauthorized
+		if err := createTx(ctx, q, at, who == nil); err != nil {
+			return err
 		}
 		if err := addTx(ctx, q, at.ID, items); err != nil {
 			return err
@@ -75,8 +66,28 @@ func (s *Store) CreateCart(ctx context.Context, who *Shopper, items []ItemInput)
 		cart, err = s.cartTx(ctx, q, at)
 		return err
 	})
+	if err != nil {
+		return Cart{}, err // and the token with it: it may be nobody's
+	}
 	cart.ShopperToken = token
-	return cart, err
+	return cart, nil
+}
+
+func createTx(ctx context.Context, q *writeq.Queries, at CartRef, newShopper bool) error {
+	if newShopper {
+		err := q.CreateShopper(ctx, writeq.CreateShopperParams{ID: id.New(), TokenDigest: at.digest()})
+		if err != nil {
+			return fmt.Errorf("create shopper: %w", err)
+		}
+	}
+	n, err := q.CreateCart(ctx, writeq.CreateCartParams{ID: at.ID, TokenDigest: at.digest()})
+	switch {
+	case err != nil:
+		return fmt.Errorf("create cart: %w", err)
+	case n == 0:
+		return ErrUnauthorized
+	}
+	return nil
 }
 
 // Cart reads a cart. Errors: ErrNotFound.

@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -48,7 +49,8 @@ func TestCheckoutBody(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := checkoutBody([]byte(strings.Replace(good, tt.old, tt.new, 1)), "EUR")
-			problem, _ := err.(*web.Problem)
+			var problem *web.Problem
+			_ = errors.As(err, &problem)
 			switch {
 			case tt.pointer == "" && err != nil:
 				t.Error(err)
@@ -63,7 +65,8 @@ func FuzzCheckoutBody(f *testing.F) {
 	f.Add([]byte(`{"email":"a@b","shipping_address":{"name":"a"},"expected_total":{"amount":9223372036854775808}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, err := checkoutBody(body, "EUR")
-		if problem, ok := err.(*web.Problem); err != nil && (!ok || problem.Status < 400 || problem.Status > 499) {
+		var problem *web.Problem
+		if err != nil && (!errors.As(err, &problem) || problem.Status < 400 || problem.Status > 499) {
 			t.Errorf("%q: %v", body, err)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -32,6 +33,9 @@ func (l *lease) query(ctx context.Context, sql string, args []any) (*result, err
 // send uses the driver's pipeline underneath pgx.Batch: the guard and the stamp
 // ride along with every session read, and cost a third of the allocations here.
 func (l *lease) send(ctx context.Context, todo steps, sql string, args []any) (*result, error) {
+	if !todo.guard && !todo.stamp {
+		return l.sendAlone(ctx, sql, args)
+	}
 	var batch pgconn.Batch
 	var err error
 	if todo.guard {
@@ -47,36 +51,25 @@ func (l *lease) send(ctx context.Context, todo steps, sql string, args []any) (*
 		return nil, err
 	}
 	answers := l.conn.PgConn().ExecBatch(ctx, &batch)
-	res, err := l.receive(answers, todo)
+	res, err := l.receive(answers, todo, l.state.statements[sql].fields)
 	if closeErr := answers.Close(); err == nil {
 		err = closeErr
 	}
 	return res, err
 }
 
-// statement is a prepared statement of one connection.
-type statement struct {
-	description *pgconn.StatementDescription
-	formats     []int16
-}
-
-func (l *lease) prepare(ctx context.Context, sql string) (statement, error) {
-	if s, ok := l.state.statements[sql]; ok {
-		return s, nil
-	}
-	description, err := l.conn.Prepare(ctx, sql, sql)
+// sendAlone is the common case: the connection has proven itself lately, and
+// the query costs what it costs without this package.
+func (l *lease) sendAlone(ctx context.Context, sql string, args []any) (*result, error) {
+	s, err := l.prepare(ctx, sql)
 	if err != nil {
-		return statement{}, err
+		return nil, err
 	}
-	s := statement{description: description}
-	for _, field := range description.Fields {
-		s.formats = append(s.formats, l.conn.TypeMap().FormatCodeForOID(field.DataTypeOID))
+	build := &l.state.builder
+	if err := build.Build(l.conn.TypeMap(), s.description, args); err != nil {
+		return nil, err
 	}
-	if l.state.statements == nil {
-		l.state.statements = map[string]statement{}
-	}
-	l.state.statements[sql] = s
-	return s, nil
+	return readAll(l.conn.PgConn().ExecStatement(ctx, s.description, build.ParamValues, build.ParamFormats, s.formats), s.fields)
 }
 
 func (l *lease) add(ctx context.Context, batch *pgconn.Batch, sql string, args []any) error {
@@ -92,6 +85,34 @@ func (l *lease) add(ctx context.Context, batch *pgconn.Batch, sql string, args [
 	return nil
 }
 
+// statement is a prepared statement of one connection. Its fields are shared by
+// all results and never changed.
+type statement struct {
+	description *pgconn.StatementDescription
+	formats     []int16
+	fields      []pgconn.FieldDescription
+}
+
+func (l *lease) prepare(ctx context.Context, sql string) (statement, error) {
+	if s, ok := l.state.statements[sql]; ok {
+		return s, nil
+	}
+	description, err := l.conn.Prepare(ctx, sql, sql)
+	if err != nil {
+		return statement{}, err
+	}
+	s := statement{description: description, fields: slices.Clone(description.Fields)}
+	for i := range s.fields {
+		s.fields[i].Format = l.conn.TypeMap().FormatCodeForOID(s.fields[i].DataTypeOID)
+		s.formats = append(s.formats, s.fields[i].Format)
+	}
+	if l.state.statements == nil {
+		l.state.statements = map[string]statement{}
+	}
+	l.state.statements[sql] = s
+	return s, nil
+}
+
 // planChanged reports an error that only says that a prepared statement is not
 // what it was: 0A000 after DDL, 26000 and 42P05 behind a pooler.
 func planChanged(err error) bool {
@@ -105,7 +126,7 @@ func (l *lease) forgetStatements(ctx context.Context) error {
 }
 
 // receive reads the answers in the order of the steps.
-func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps) (res *result, err error) {
+func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps, fields []pgconn.FieldDescription) (res *result, err error) {
 	if todo.guard {
 		if err := l.receivePosition(answers); err != nil {
 			return nil, err
@@ -118,7 +139,7 @@ func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps) (res *res
 		if !answers.NextResult() {
 			return nil, noAnswer(answers)
 		}
-		if res, err = readAll(answers.ResultReader()); err != nil {
+		if res, err = readAll(answers.ResultReader(), fields); err != nil {
 			return nil, err
 		}
 	}

@@ -23,11 +23,9 @@ type result struct {
 
 const nullValue = -1
 
-// readAll drains an answer.
-func readAll(answer *pgconn.ResultReader) (*result, error) {
-	res := &result{}
-	// A copy: the connection reuses its own for the next statement.
-	res.fields = append(res.fields, answer.FieldDescriptions()...)
+// readAll drains an answer, whose fields are known from its preparation.
+func readAll(answer *pgconn.ResultReader, fields []pgconn.FieldDescription) (*result, error) {
+	res := &result{fields: fields}
 	for answer.NextRow() {
 		for _, value := range answer.Values() {
 			if value == nil {
@@ -150,13 +148,26 @@ type row struct {
 }
 
 func (r row) Scan(dest ...any) error {
-	if r.err != nil {
+	switch {
+	case r.err != nil:
 		return r.err
-	}
-	rows := newRows(r.res)
-	defer rows.Close()
-	if !rows.Next() {
+	case len(r.res.ends) == 0:
 		return pgx.ErrNoRows
+	case len(dest) != len(r.res.fields):
+		return fmt.Errorf("fresh: %d columns do not fit %d destinations", len(r.res.fields), len(dest))
 	}
-	return rows.Scan(dest...)
+	types := typeMaps.Get().(*pgtype.Map)
+	defer typeMaps.Put(types)
+	start := int32(0)
+	for i, end := range r.res.ends[:len(dest)] {
+		var value []byte
+		if end != nullValue {
+			value, start = r.res.data[start:end:end], end
+		}
+		field := &r.res.fields[i]
+		if err := types.Scan(field.DataTypeOID, field.Format, value, dest[i]); err != nil {
+			return pgx.ScanArgError{ColumnIndex: i, FieldName: field.Name, Err: err}
+		}
+	}
+	return nil
 }

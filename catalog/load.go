@@ -63,9 +63,8 @@ type LoadOptions struct {
 var ErrTaken = errors.New("catalog: already taken")
 
 // loadBatch products go into one COPY. All COPYs are in one transaction, but
-// each is a statement of its own with its own 5 s of statement_timeout, of
-// which the longest takes about 0.7.
-const loadBatch = 5000
+// each is a statement of its own with its own 5 s of statement_timeout.
+const loadBatch = 2000
 
 // Load writes the whole import in one transaction, or nothing: readers see no
 // half of a catalog. 20,000 products of 3 variants take about 5 s. Errors
@@ -85,7 +84,10 @@ func (s *Store) Load(ctx context.Context, in Import, options LoadOptions) error 
 		if err != nil {
 			return err
 		}
-		return loadProducts(ctx, q, in.Products, known, options.Progress)
+		if err := loadProducts(ctx, q, in.Products, known, options.Progress); err != nil {
+			return err
+		}
+		return q.AnalyzeCatalog(ctx)
 	})
 }
 

@@ -184,6 +184,16 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- Only an owner may ANALYZE (shop_rw is none), and a load that is not followed by
+-- one leaves the planner with the statistics of an empty table.
+-- +goose StatementBegin
+CREATE FUNCTION analyze_catalog() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+AS 'ANALYZE categories, products, variants';
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION analyze_catalog() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION analyze_catalog() TO shop_rw;
+
 GRANT SELECT ON categories, products, variants TO shop_ro, shop_rw;
 GRANT INSERT, UPDATE ON categories, products, variants TO shop_rw;
 GRANT DELETE ON categories TO shop_rw;
@@ -191,4 +201,4 @@ GRANT DELETE ON categories TO shop_rw;
 -- +goose Down
 DROP TABLE variants, products, categories;
 DROP FUNCTION keep_product_summaries(uuid[]), variants_inserted(), variants_updated(),
-    products_inserted(), products_updated(), keep_category_counts(uuid[], uuid[]);
+    products_inserted(), products_updated(), keep_category_counts(uuid[], uuid[]), analyze_catalog();

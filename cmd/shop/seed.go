@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -43,7 +44,11 @@ func (c *seedCmd) Run(ctx context.Context, app *app) error {
 	if err := awaitPrimary(ctx, router); err != nil {
 		return err
 	}
-	if err := load(ctx, router, in, c.Add, app); err != nil {
+	err = load(ctx, router, in, c.Add, app)
+	if errors.Is(err, catalog.ErrNotEmpty) {
+		return errors.New("the catalog already has products; give --add to load more into it")
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(app.stdout, "loaded %d products in %v\n", len(in.Products), time.Since(start).Round(time.Millisecond))

@@ -78,16 +78,18 @@ func (s *server) catalogConfig() catalog.Config {
 	config.Currency = s.Currency
 	config.Browse = fresh.Bounded(s.BrowseBudget).Else(fresh.ServeStale)
 	config.Product = fresh.Bounded(s.BrowseBudget)
+	config.Availability = s.sessionPolicy()
 	return config
 }
 
 func (s *server) ordersConfig() orders.Config {
 	config := orders.DefaultConfig()
 	config.Currency = s.Currency
-	session := fresh.Session().Within(s.SessionBudget)
-	config.CartRead, config.OrderRead = session, session
+	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }
+
+func (s *server) sessionPolicy() fresh.Policy { return fresh.Session().Within(s.SessionBudget) }
 
 // The limits of a connection. A client that sends its headers a byte at a time
 // holds a socket for at most ReadHeaderTimeout.

@@ -12,6 +12,15 @@ import (
 	"example.com/leeway/internal/id"
 )
 
+const analyzeCatalog = `-- name: AnalyzeCatalog :exec
+SELECT analyze_catalog()
+`
+
+func (q *Queries) AnalyzeCatalog(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, analyzeCatalog)
+	return err
+}
+
 const anyProduct = `-- name: AnyProduct :one
 SELECT EXISTS (SELECT FROM products) AS found
 `

@@ -21,3 +21,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 -- name: CopyStockMovements :copyfrom
 INSERT INTO stock_movements (variant_id, kind, delta, before, after, reason)
 VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: AnalyzeCatalog :exec
+SELECT analyze_catalog();

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"example.com/leeway/internal/dbtest"
+)
+
+// buffer is written by the program while the test reads it.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// The demo says what to try, what it says works, and nothing is left of it.
+func TestDemo(t *testing.T) {
+	var out buffer
+	ctx, interrupt := context.WithCancel(context.Background())
+	exit := make(chan int)
+	go func() {
+		exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--products", "50"}, &app{&out, &out})
+	}()
+	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
+	page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
+	dir := find(t, out.String(), `cluster pause --dir (\S+)`)
+	dbtest.Eventually(t, "a replica serves the page", func() bool { return fromReplica(send(t, "GET", page, nil)) })
+
+	for _, verb := range []string{"pause", "status", "resume"} {
+		var said bytes.Buffer
+		if code := run(ctx, []string{"cluster", verb, "--dir", dir}, &app{&said, &said}); code != 0 || !strings.Contains(said.String(), "replica-2") {
+			t.Errorf("shop cluster %s: exit %d, %s", verb, code, said.String())
+		}
+	}
+	interrupt()
+	if code := <-exit; code != 0 {
+		t.Errorf("exit %d after Ctrl-C:\n%s", code, out.String())
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
+func TestDemoSaysThatItsPortIsTaken(t *testing.T) {
+	listener, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var out buffer
+	code := run(t.Context(), []string{"demo", "--addr", listener.Addr().String()}, &app{&out, &out})
+	if code != 1 || !strings.Contains(out.String(), "--addr") || strings.Contains(out.String(), "initdb") {
+		t.Errorf("exit %d, want 1, a remedy, and no server started:\n%s", code, out.String())
+	}
+}
+
+// find returns the first group of the pattern, or all of the match.
+func find(t *testing.T, text, pattern string) string {
+	t.Helper()
+	match := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if match == nil {
+		t.Fatalf("no %s in:\n%s", pattern, text)
+	}
+	return match[len(match)-1]
+}

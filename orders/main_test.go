@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5"
@@ -21,7 +22,10 @@ import (
 	"example.com/leeway/internal/web"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) {
+	time.Local = time.FixedZone("elsewhere", 5400) // so that a missing UTC() shows
+	dbtest.Main(m)
+}
 
 // shop is a whole stack over a database of its own: HTTP in, rows out. Only the
 // network is left out, since nothing here depends on it.

@@ -2,7 +2,11 @@ package fresh_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -10,14 +14,15 @@ import (
 	"example.com/leeway/internal/dbtest"
 )
 
-// The cost of a proof: the same row read through a bare pool on one replica, and
-// through the router under each contract. Compare the lines of one run only:
-//
-//	go test -run '^$' -bench Read -benchtime 3s -count 5 ./db/fresh
-//
-// Each operation is one read; several run at once, as in a server. All of them
-// carry a deadline, as a request's context does.
-func BenchmarkRead(b *testing.B) {
+// The cost of a proof: the same row of the same replica read through a bare
+// pool, and through the router under each contract, by readers that carry a
+// deadline, as a request does.
+type reading struct {
+	name string
+	read func(context.Context) error
+}
+
+func readings(b *testing.B) []reading {
 	s := setup(b)
 	one := s.Config()
 	one.Nodes = one.Nodes[:2] // one replica, as the bare pool has
@@ -26,26 +31,20 @@ func BenchmarkRead(b *testing.B) {
 	s.CatchUp(b)
 
 	pool := s.barePool(b)
-	b.Run("bare pool", func(b *testing.B) {
-		readInParallel(b, func(ctx context.Context) error {
-			return pool.QueryRow(ctx, readCounter).Scan(new(int))
-		})
-	})
-	policies := []struct {
-		name string
-		p    fresh.Policy
-	}{
-		{"any", fresh.Any()}, {"bounded", fresh.Bounded(5 * second)}, {"session", fresh.Session()},
+	list := []reading{{"bare", func(ctx context.Context) error {
+		return pool.QueryRow(ctx, readCounter).Scan(new(int))
+	}}}
+	for _, contract := range []struct {
+		name   string
+		policy fresh.Policy
+	}{{"bounded", fresh.Bounded(5 * second)}, {"session", fresh.Session()}} {
+		reader := s.router.Reader(contract.policy)
+		list = append(list, reading{contract.name, func(ctx context.Context) error {
+			ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(token))
+			return reader.QueryRow(ctx, readCounter).Scan(new(int))
+		}})
 	}
-	for _, policy := range policies {
-		reader := s.router.Reader(policy.p)
-		b.Run(policy.name, func(b *testing.B) {
-			readInParallel(b, func(ctx context.Context) error {
-				ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(token))
-				return reader.QueryRow(ctx, readCounter).Scan(new(int))
-			})
-		})
-	}
+	return list
 }
 
 func (b *bench) barePool(tb testing.TB) *pgxpool.Pool {
@@ -63,18 +62,76 @@ func (b *bench) barePool(tb testing.TB) *pgxpool.Pool {
 	return pool
 }
 
-func readInParallel(b *testing.B, read func(context.Context) error) {
-	b.SetParallelism(4)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
-		defer cancel()
-		for pb.Next() {
-			if err := read(ctx); err != nil {
-				b.Error(err)
-				return
+// BenchmarkRead shows the allocations of each.
+func BenchmarkRead(b *testing.B) {
+	for _, r := range readings(b) {
+		b.Run(r.name, func(b *testing.B) {
+			b.ReportAllocs()
+			ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
+			defer cancel()
+			for b.Loop() {
+				if err := r.read(ctx); err != nil {
+					b.Fatal(err)
+				}
 			}
+		})
+	}
+}
+
+const (
+	readers   = 8
+	perReader = 500
+)
+
+// BenchmarkRatio compares them. An operation is one round, in which each kind
+// has its turn; the ratio of a round is that of neighbours in time, and the
+// median over the rounds is reported, so that a busy moment of the machine
+// counts for all or for none:
+//
+//	go test -run '^$' -bench Ratio -benchtime 41x ./db/fresh
+func BenchmarkRatio(b *testing.B) {
+	list := readings(b)
+	rates := make([][]float64, len(list))
+	for round := 0; b.Loop(); round++ {
+		for i := range list {
+			k := (i + round) % len(list) // nobody is always first
+			rates[k] = append(rates[k], rate(b, list[k].read))
 		}
-	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+	}
+	for k, r := range list {
+		b.ReportMetric(median(rates[k]), r.name+"/s")
+		if k == 0 {
+			continue
+		}
+		ratios := make([]float64, len(rates[k]))
+		for i := range ratios {
+			ratios[i] = rates[k][i] / rates[0][i]
+		}
+		b.ReportMetric(median(ratios), fmt.Sprintf("%s/%s", r.name, list[0].name))
+	}
+}
+
+// rate returns reads per second.
+func rate(b *testing.B, read func(context.Context) error) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
+	defer cancel()
+	var all sync.WaitGroup
+	start := time.Now()
+	for range readers {
+		all.Go(func() {
+			for range perReader {
+				if err := read(ctx); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return readers * perReader / time.Since(start).Seconds()
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
 }

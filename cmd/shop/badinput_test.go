@@ -121,8 +121,18 @@ func (s *shop) badBodies(me *shopper, add func(method, path, body string, want i
 			body string
 			want int
 		}{
-			{"{", 400}, {"{}{}", 400}, {"[]", 422}, {"null", 422}, {`"x"`, 422}, {`{"surprise":1}`, 422}, {"\xff", 400}, {large, 413}, {`{"a":"\u0000"}`, 422},
-			{`{"quantity":"2","items":"x","email":5}`, 422}, {`{"quantity":1.5,"items":[1],"email":[]}`, 422}, {`{"quantity":1e99,"items":{},"email":{}}`, 422},
+			{"{", 400},
+			{"{}{}", 400},
+			{"[]", 422},
+			{"null", 422},
+			{`"x"`, 422},
+			{`{"surprise":1}`, 422},
+			{"\xff", 400},
+			{large, 413},
+			{`{"a":"\u0000"}`, 422},
+			{`{"quantity":"2","items":"x","email":5}`, 422},
+			{`{"quantity":1.5,"items":[1],"email":[]}`, 422},
+			{`{"quantity":1e99,"items":{},"email":{}}`, 422},
 		} {
 			add(at.method, at.path, c.body, c.want, "body "+c.body[:min(len(c.body), 30)], key...)
 		}

@@ -128,7 +128,7 @@ func (f nodeFlags) readDSN(dsn string) (string, error) {
 	}
 	u, err := url.Parse(dsn)
 	if err != nil || u.Host == "" {
-		return "", errors.New("with a read user the DSN must have the form postgres://...")
+		return "", errors.New("with a read user the DSN must have the form postgres://host/database")
 	}
 	u.User = url.UserPassword(f.ReadUser, f.ReadPassword)
 	return u.String(), nil

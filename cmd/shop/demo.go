@@ -33,7 +33,7 @@ type demoCmd struct {
 // Run holds a whole shop until ctx ends, and leaves nothing behind.
 func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 	start := time.Now()
-	listener, err := listen(c.Addr) // first: a port in use should not cost ten seconds to find out
+	listener, err := listen(ctx, c.Addr) // first: a port in use should not cost ten seconds to find out
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func TestDemo(t *testing.T) {
 }
 
 func TestDemoSaysThatItsPortIsTaken(t *testing.T) {
-	listener, err := listen("127.0.0.1:0")
+	listener, err := listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

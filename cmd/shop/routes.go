@@ -72,6 +72,8 @@ func (s *server) readyz(w http.ResponseWriter, _ *http.Request) error {
 			return web.JSON(w, http.StatusOK, health{"degraded"})
 		}
 	}
-	return &web.Problem{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second,
-		Detail: "No database node answers."}
+	return &web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second,
+		Detail: "No database node answers.",
+	}
 }

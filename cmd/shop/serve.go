@@ -28,7 +28,7 @@ func (c *serveCmd) Run(ctx context.Context, app *app) error {
 	if c.ReadUser == "" {
 		log.Warn("reads use the role that writes; a role without the right to write is safer", "setting", "SHOP_READ_USER")
 	}
-	listener, err := listen(settings.Addr)
+	listener, err := listen(ctx, settings.Addr)
 	if err != nil {
 		return err
 	}
@@ -40,8 +40,8 @@ func (c *serveCmd) Run(ctx context.Context, app *app) error {
 	return s.serve(ctx, listener)
 }
 
-func listen(addr string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", addr)
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w; give another --addr, for example 127.0.0.1:0", err)
 	}
@@ -109,7 +109,7 @@ func (s *server) httpServer() *http.Server {
 // closes the router.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.router.Close()
-	internal, err := s.serveInternal()
+	internal, err := s.serveInternal(ctx)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -129,14 +129,14 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 }
 
 // serveInternal serves /metrics, when an address was given for it.
-func (s *server) serveInternal() (*http.Server, error) {
+func (s *server) serveInternal(ctx context.Context) (*http.Server, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	internal := &http.Server{Handler: mux, ReadHeaderTimeout: 2 * time.Second}
 	if s.InternalAddr == "" {
 		return internal, nil
 	}
-	listener, err := listen(s.InternalAddr)
+	listener, err := listen(ctx, s.InternalAddr)
 	if err != nil {
 		return nil, err
 	}

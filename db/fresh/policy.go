@@ -70,6 +70,7 @@ const (
 // it can label a metric.
 type Reason uint8
 
+// The reasons.
 const (
 	ReasonReplica     Reason = iota // a replica proved the contract
 	ReasonLag                       // no replica was within the budget

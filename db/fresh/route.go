@@ -212,8 +212,10 @@ func (r *Router) serveStale(ctx context.Context, d *demand, reason Reason, try f
 		return cmp.Compare(b.view.Load().pos.LSN, a.view.Load().pos.LSN)
 	})
 	for _, n := range candidates {
-		l := &lease{router: r, node: n, demand: &stale, floor: stale.floor,
-			served: Served{Node: n.name, Stale: true, Reason: reason}}
+		l := &lease{
+			router: r, node: n, demand: &stale, floor: stale.floor,
+			served: Served{Node: n.name, Stale: true, Reason: reason},
+		}
 		err := l.run(ctx, n.read, 0, try)
 		if err == nil {
 			r.answered(&stale, l)
@@ -237,8 +239,10 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, reason Reason, try 
 		return err
 	}
 	defer r.fallback.leave()
-	l := &lease{router: r, node: primary, demand: d, primary: true,
-		served: Served{Node: primary.name, Primary: true, Reason: reason}}
+	l := &lease{
+		router: r, node: primary, demand: d, primary: true,
+		served: Served{Node: primary.name, Primary: true, Reason: reason},
+	}
 	err := l.run(ctx, primary.fallback, 0, try)
 	switch {
 	case err == nil:

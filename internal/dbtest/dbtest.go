@@ -10,6 +10,7 @@ package dbtest
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/url"
@@ -88,7 +89,7 @@ func Start(config pgcluster.Config) (*pgcluster.Cluster, error) {
 		return nil, err
 	}
 	if _, err := migrations.Up(ctx, cluster.Nodes()[0].DSN("shop_owner")); err != nil {
-		return nil, fmt.Errorf("migrate: %w (and close: %v)", err, cluster.Close())
+		return nil, errors.Join(fmt.Errorf("migrate: %w", err), cluster.Close())
 	}
 	return cluster, nil
 }
@@ -203,8 +204,10 @@ func connect(tb testing.TB, dsn, database string) *pgx.Conn {
 	return conn
 }
 
-// Primary and Replicas are the nodes by their first roles.
-func (e *Env) Primary() *pgcluster.Node    { return e.Cluster.Nodes()[0] }
+// Primary is the node that was the primary at first.
+func (e *Env) Primary() *pgcluster.Node { return e.Cluster.Nodes()[0] }
+
+// Replicas are the others.
 func (e *Env) Replicas() []*pgcluster.Node { return e.Cluster.Nodes()[1:] }
 
 // CatchUp waits until every standby has replayed what the primary has now.

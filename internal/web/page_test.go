@@ -29,8 +29,10 @@ func TestListIsNeverNull(t *testing.T) {
 func TestNextLink(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ target, cursor, want string }{
-		{"http://evil.example/v1/products?option=a&option=b&limit=2&cursor=old", "n+w",
-			`</v1/products?cursor=n%2Bw&limit=2&option=a&option=b>; rel="next"`},
+		{
+			"http://evil.example/v1/products?option=a&option=b&limit=2&cursor=old", "n+w",
+			`</v1/products?cursor=n%2Bw&limit=2&option=a&option=b>; rel="next"`,
+		},
 		{"/v1/products", "c", `</v1/products?cursor=c>; rel="next"`},
 		{"/v1/a%3Eb?q=%3E%22", "c", `</v1/a%3Eb?cursor=c&q=%3E%22>; rel="next"`},
 		{"/v1/products", "", ""},

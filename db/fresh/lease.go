@@ -36,8 +36,10 @@ type lease struct {
 	primary bool
 	floor   Position
 	served  Served
+	proven  Position // what the connection had shown when it was let go
 	stamp   Position
 
+	// Only while run holds the connection: another read may have it afterwards.
 	conn  *pgx.Conn
 	state *connState
 }
@@ -57,6 +59,7 @@ func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration,
 	if wait > 0 && errors.Is(err, errBehind) && l.catchUp(ctx, wait) {
 		err = try(ctx, l)
 	}
+	l.proven = l.state.pos
 	return errors.Join(err, l.checkRole(ctx))
 }
 

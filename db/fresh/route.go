@@ -107,7 +107,7 @@ func (r *Router) tryReplicas(ctx context.Context, d *demand, floor Position, try
 		switch {
 		case errors.Is(err, errBehind):
 			r.metrics.behind[n].Inc()
-			reason = d.missing(l.state.pos)
+			reason = d.missing(l.proven)
 		case classify(ctx, err, onReplica) == conflict:
 			return ReasonConflict, err
 		case classify(ctx, err, onReplica) == elsewhere:
@@ -259,7 +259,7 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, reason Reason, try 
 func (r *Router) answered(d *demand, l *lease) {
 	if !l.primary {
 		l.served.Bound = -1
-		if bound, ok := r.history.bound(d.start, l.state.pos); ok {
+		if bound, ok := r.history.bound(d.start, l.proven); ok {
 			l.served.Bound = bound
 		}
 	}

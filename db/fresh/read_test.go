@@ -58,13 +58,45 @@ func TestOwnWritesAreReadWhileReplayIsPaused(t *testing.T) {
 func TestSnapshotReadsOwnWritesWhileReplayIsPaused(t *testing.T) {
 	b := setup(t)
 	b.Pause(t)
-	ctx, c := session(t, b.add(t))
-	var n int
-	err := b.router.Snapshot(ctx, fresh.Session(), func(ctx context.Context, tx fresh.ReadTx) error {
-		return tx.QueryRow(ctx, readCounter).Scan(&n)
+	token := b.add(t)
+	for _, p := range []fresh.Policy{fresh.Session(), fresh.Bounded(time.Hour)} {
+		ctx, c := session(t, token)
+		var n int
+		err := b.router.Snapshot(ctx, p, func(ctx context.Context, tx fresh.ReadTx) error {
+			return tx.QueryRow(ctx, readCounter).Scan(&n)
+		})
+		if served, _ := c.Served(); err != nil || n != 1 || !served.Primary {
+			t.Errorf("%+v: n = %d from %+v, %v; want 1 from the primary", p, n, served, err)
+		}
+	}
+}
+
+// A stale answer is still not older than the session's own token: with only a
+// replica left that lacks it, the primary answers.
+func TestStaleIsNeverBelowTheToken(t *testing.T) {
+	b := setup(t)
+	without, with := b.Replicas()[0], b.Replicas()[1]
+	b.Pause(t, without)
+	token := b.add(t)
+	b.CatchUpNode(t, with)
+	b.Pause(t, with)
+	b.add(t)
+	stale := fresh.Bounded(300 * time.Millisecond).Else(fresh.ServeStale)
+	dbtest.Eventually(t, "the replica with the token serves stale", func() bool {
+		n, served := b.read(t, stale, token)
+		if n < 1 {
+			t.Fatalf("n = %d from %+v", n, served)
+		}
+		return served.Stale && served.Node == with.Name()
 	})
-	if served, _ := c.Served(); err != nil || n != 1 || !served.Primary {
-		t.Errorf("n = %d from %+v, %v; want 1 from the primary", n, served, err)
+	b.kill(t, with)
+	if n, served := b.read(t, stale, fresh.Position{}); n != 0 || !served.Stale {
+		t.Fatalf("n = %d from %+v: the fault is not there", n, served)
+	}
+	for range 20 {
+		if n, served := b.read(t, stale, token); n != 2 || !served.Primary {
+			t.Fatalf("n = %d from %+v, want 2 from the primary", n, served)
+		}
 	}
 }
 

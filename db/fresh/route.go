@@ -128,14 +128,15 @@ func (d *demand) missing(pos Position) Reason {
 	return ReasonLag
 }
 
-// whyNone explains an empty list of candidates.
+// whyNone explains an empty list of candidates, by the standby that lacks least.
 func (r *Router) whyNone(d *demand, floor Position) Reason {
+	reason := ReasonNoReplica
 	for _, n := range r.nodes {
-		if v := n.view.Load(); v.err == nil && v.standby && v.pos.Timeline == floor.Timeline {
-			return d.missing(v.pos)
+		if v := n.view.Load(); v.err == nil && v.standby && v.pos.Timeline == floor.Timeline && reason != ReasonLag {
+			reason = d.missing(v.pos)
 		}
 	}
-	return ReasonNoReplica
+	return reason
 }
 
 // keepsUp is how far behind, by the monitor's view, a replica may be and still

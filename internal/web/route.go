@@ -28,6 +28,8 @@ func (rn *Renderer) MethodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// allowed lists HEAD with every GET: a server has both (RFC 9110, section 9.1),
+// and chi's middleware.GetHead, which answers HEAD, leaves no route to be found.
 func allowed(r *http.Request) (methods []string) {
 	rctx := chi.RouteContext(r.Context())
 	if rctx == nil {
@@ -38,11 +40,14 @@ func allowed(r *http.Request) (methods []string) {
 		path = r.URL.Path // as chi routes it
 	}
 	for _, m := range []string{
-		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
+		http.MethodGet, http.MethodPost, http.MethodPut,
 		http.MethodPatch, http.MethodDelete, http.MethodOptions,
 	} {
 		if rctx.Routes.Match(chi.NewRouteContext(), m, path) {
 			methods = append(methods, m)
+			if m == http.MethodGet {
+				methods = append(methods, http.MethodHead)
+			}
 		}
 	}
 	return methods

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"example.com/leeway/internal/web"
 )
@@ -16,6 +17,7 @@ func TestUnroutedRequests(t *testing.T) {
 	rn := web.NewRenderer(log)
 	ok := func(http.ResponseWriter, *http.Request) {}
 	mux := chi.NewRouter()
+	mux.Use(middleware.GetHead)
 	mux.NotFound(rn.NotFound)
 	mux.MethodNotAllowed(rn.MethodNotAllowed)
 	mux.Route("/v1", func(r chi.Router) {
@@ -29,9 +31,10 @@ func TestUnroutedRequests(t *testing.T) {
 		allow        string
 	}{
 		{"GET", "/v1/carts/7", 200, ""},
-		{"POST", "/v1/carts/7", 405, "GET, DELETE"},
-		{"POST", "/v1/carts/a%2Fb", 405, "GET, DELETE"},
-		{"BREW", "/v1/carts/7", 405, "GET, DELETE"},
+		{"HEAD", "/v1/carts/7", 200, ""},
+		{"POST", "/v1/carts/7", 405, "GET, HEAD, DELETE"},
+		{"POST", "/v1/carts/a%2Fb", 405, "GET, HEAD, DELETE"},
+		{"BREW", "/v1/carts/7", 405, "GET, HEAD, DELETE"},
 		{"BREW", "/nowhere", 404, ""},
 		{"GET", "/v1/carts", 405, "POST"},
 		{"GET", "/v1/nowhere", 404, ""},

@@ -20,7 +20,8 @@ type StockLine struct {
 type ShortageError struct{ Lines []Shortage }
 
 // Shortage is a line that cannot be had. Available is 0 for a variant that is
-// unknown or no longer for sale.
+// unknown or no longer for sale, and capped like [Stock].Available: a cart of 999
+// would otherwise tell a competitor what a product page hides.
 type Shortage struct {
 	VariantID id.ID `json:"variant_id"`
 	Requested int   `json:"requested"`
@@ -92,7 +93,7 @@ func shortages(lines []StockLine, locked []writeq.LockVariantsRow) []Shortage {
 	var short []Shortage
 	for _, line := range lines {
 		if n := available[line.VariantID]; n < line.Quantity {
-			short = append(short, Shortage{line.VariantID, line.Quantity, n})
+			short = append(short, Shortage{line.VariantID, line.Quantity, min(n, maxAvailable)})
 		}
 	}
 	return short

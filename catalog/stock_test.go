@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/db/writeq"
+	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/id"
 )
 
@@ -77,6 +79,72 @@ func TestReserveTakesAllOrNothing(t *testing.T) {
 	}
 	if s.stock(t, b) != 7 {
 		t.Errorf("stock %d after a shortage of another line, want 7", s.stock(t, b))
+	}
+}
+
+// The cap is on what is told, not on what is sold.
+func TestShortageTellsNoMoreThanAProductPage(t *testing.T) {
+	t.Parallel()
+	s, a, _ := newStockShop(t)
+	s.exec(t, "UPDATE variants SET stock_quantity = 500 WHERE id = $1", a)
+	err := s.reserve(t.Context(), s.order(t), catalog.StockLine{VariantID: a, Quantity: 501})
+	short, ok := errors.AsType[*catalog.ShortageError](err)
+	if !ok || short.Lines[0] != (catalog.Shortage{VariantID: a, Requested: 501, Available: 99}) {
+		t.Errorf("err = %+v, want a shortage that tells of 99", err)
+	}
+	if err := s.reserve(t.Context(), s.order(t), catalog.StockLine{VariantID: a, Quantity: 500}); err != nil {
+		t.Errorf("all of it cannot be bought: %v", err)
+	}
+}
+
+// Two plans may find two variants in two orders, and then buyers deadlock unless
+// ORDER BY stands between the plan and the locks. The test picks a plan that finds
+// the later id first, and asks what is locked while the earlier one is waited for.
+func TestReserveLocksInTheOrderOfIDs(t *testing.T) {
+	t.Parallel()
+	s, first, _ := newStockShop(t)
+	later := id.Max
+	s.exec(t, `INSERT INTO variants (id, product_id, sku, options, price, stock_quantity)
+		SELECT $1, product_id, 'LATER', '{"size": "other"}', 1, 10 FROM variants WHERE id = $2`, later, first)
+	s.exec(t, "UPDATE variants SET version = version + 1 WHERE id = $1", first) // a row version behind the later id's
+	if !scan[bool](t, s, "SELECT l.ctid < f.ctid FROM variants l, variants f WHERE l.id = $1 AND f.id = $2", later, first) {
+		t.Fatal("the table holds the later id second, so the test shows nothing")
+	}
+	order := s.order(t)
+	buyer, rival := s.Admin(t, s.Primary()), s.Admin(t, s.Primary())
+	begin := func(conn *pgx.Conn, sql string, args ...any) pgx.Tx {
+		t.Helper()
+		tx, err := conn.Begin(context.Background())
+		if err == nil {
+			_, err = tx.Exec(context.Background(), sql, args...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	held := begin(rival, "SELECT FROM variants WHERE id = $1 FOR UPDATE", first)
+	tx := begin(buyer, `SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_indexscan', 'enable_bitmapscan',
+		'enable_indexonlyscan', 'enable_hashjoin', 'enable_mergejoin']) AS name`)
+	done := make(chan error, 1)
+	go func() {
+		done <- catalog.ReserveTx(context.Background(), writeq.New(tx), order,
+			[]catalog.StockLine{{VariantID: later, Quantity: 1}, {VariantID: first, Quantity: 1}})
+	}()
+	dbtest.Eventually(t, "the buyer waits for the rival", func() bool {
+		return scan[bool](t, s, "SELECT $1 = ANY (pg_blocking_pids($2))", rival.PgConn().PID(), buyer.PgConn().PID())
+	})
+	if n := scan[int](t, s, "SELECT count(*) FROM (SELECT FROM variants WHERE id = $1 FOR UPDATE SKIP LOCKED) free", later); n != 1 {
+		t.Error("the later id is locked while the earlier one is waited for")
+	}
+	if err := held.Rollback(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := tx.Rollback(context.Background()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"example.com/leeway/catalog"
 	"example.com/leeway/internal/id"
 	"example.com/leeway/internal/web"
 )
@@ -133,17 +134,33 @@ func quantityBody(w http.ResponseWriter, r *http.Request) (int, error) {
 	return *body.Quantity, v.Err()
 }
 
-func checkoutBody(body []byte, currency string) (form CheckoutForm, err error) {
-	if err := web.Unmarshal(body, &form); err != nil {
+// checkoutBody reads the expected total through pointers. An amount left out
+// would be 0, and a mere slip would be remembered under the key as price_changed.
+func checkoutBody(body []byte, currency string) (CheckoutForm, error) {
+	var sent struct {
+		Email           string  `json:"email"`
+		ShippingAddress Address `json:"shipping_address"`
+		ExpectedTotal   *struct {
+			Amount   *int64  `json:"amount"`
+			Currency *string `json:"currency"`
+		} `json:"expected_total"`
+	form := CheckoutForm{Email: sent.Email, ShippingAddress: sent.ShippingAddress}
+	}
+	if err := web.Unmarshal(body, &sent); err != nil {
 		return CheckoutForm{}, err
 	}
 	var v web.Validator
 	v.Text(form.Email, "/email", 3, maxEmail)
 	v.Check(isEmail(form.Email), "/email", "invalid_email", "must be an address such as ada@example.com")
 	form.ShippingAddress.validate(&v, "/shipping_address")
-	if t := form.ExpectedTotal; t != nil {
-		v.Check(t.Currency == currency, "/expected_total/currency", "wrong_currency", "must be "+currency)
-		v.Check(t.Amount >= 0, "/expected_total/amount", "out_of_range", "must not be negative")
+	if t := sent.ExpectedTotal; t != nil {
+		v.Check(t.Amount != nil, "/expected_total/amount", "required", "must be the total in minor units")
+		v.Check(t.Amount == nil || *t.Amount >= 0, "/expected_total/amount", "out_of_range", "must not be negative")
+		v.Check(t.Currency != nil, "/expected_total/currency", "required", "must be "+currency)
+		v.Check(t.Currency == nil || *t.Currency == currency, "/expected_total/currency", "wrong_currency", "must be "+currency)
+		if t.Amount != nil {
+			form.ExpectedTotal = &catalog.Money{Amount: *t.Amount, Currency: currency}
+		}
 	}
 	return form, v.Err()
 }

@@ -15,6 +15,12 @@ func TestCheckoutBody(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("ß", n) }
 	for _, tt := range []struct{ name, old, new, pointer string }{
 		{"as it is", "", "", ""},
+		{"total of nothing", `"amount":1`, `"amount":0`, ""},
+		{"no amount", `"amount":1,`, ``, "/expected_total/amount"},
+		{"null amount", `"amount":1`, `"amount":null`, "/expected_total/amount"},
+		{"no currency", `,"currency":"EUR"`, ``, "/expected_total/currency"},
+		{"null currency", `"EUR"`, `null`, "/expected_total/currency"},
+		{"neither", `"amount":1,"currency":"EUR"`, ``, "/expected_total/amount"},
 		{"no total", `"expected_total":{"amount":1,"currency":"EUR"},`, "", ""},
 		{"null total", `{"amount":1,"currency":"EUR"}`, "null", ""},
 		{"plus address", "ada@", "ada+tea@", ""},
@@ -115,6 +121,15 @@ func TestMalformedRequests(t *testing.T) {
 	}
 	c.do(t, "POST", items, `{}`, "Idempotency-Key", strings.Repeat("k", 256)).want(400, "idempotency_key_invalid")
 	c.do(t, "POST", checkoutPath(cart), form(), "Idempotency-Key", "").want(400, "idempotency_key_invalid")
+	total := map[string]any{"email": form().Email, "shipping_address": form().ShippingAddress, "expected_total": map[string]any{"currency": "EUR"}}
+	r := c.do(t, "POST", checkoutPath(cart), total, "Idempotency-Key", "k").want(422, "invalid_body")
+	var problem struct{ Errors []web.FieldError }
+	if r.decode(&problem); len(problem.Errors) != 1 || problem.Errors[0].Code != "required" {
+		t.Errorf("a total without its amount: %s", r.Body)
+	}
+	if n := one[int](t, s, "SELECT count(*) FROM idempotency_keys"); n != 0 {
+		t.Errorf("%d malformed requests are kept under their keys", n)
+	}
 	if got := c.do(t, "GET", cartPath(cart), nil).want(200, "").cart(); got.Version != 1 {
 		t.Errorf("version %d after nothing but refusals", got.Version)
 	}

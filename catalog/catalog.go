@@ -19,14 +19,13 @@ import (
 // Errors of the domain, for errors.Is.
 var (
 	ErrNotFound          = errors.New("catalog: no such thing")
-	ErrInvalidCursor     = errors.New("catalog: the cursor is not one of this list")
 	ErrInsufficientStock = errors.New("catalog: not enough stock")
 	ErrNotEmpty          = errors.New("catalog: the catalog already has products")
 )
 
 // Money is an amount in minor units (cents) of the shop's one currency. The
 // domain types below carry their JSON names because they are the wire shape; a
-// type that is shown differently gets one of its own in http.go.
+// type that is shown differently gets one of its own in wire.go.
 type Money struct {
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
@@ -116,6 +115,15 @@ const (
 	InStock Availability = "in_stock"
 	Low     Availability = "low"
 	Out     Availability = "out"
+)
+
+// What a catalog may hold, for those who make one.
+const (
+	// MaxDepth is how many levels of the category tree are shown.
+	MaxDepth = 10
+	// MaxPrice is the dearest that a variant may be, in minor units: the CHECK of
+	// variants.price.
+	MaxPrice = 1_000_000_000_000
 )
 
 const (

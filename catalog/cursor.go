@@ -1,15 +1,15 @@
 package catalog
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
 )
 
 // Sort is the order of a list, by its name in the query string.
@@ -28,72 +28,36 @@ const (
 // Sorts are those that a product list takes; the first is the default.
 var Sorts = []string{string(Newest), string(Cheapest), string(Dearest), string(ByName)}
 
-// sortCodes are part of the coding of cursors: append only.
-var sortCodes = []Sort{Newest, Cheapest, Dearest, ByName, relevance}
-
-// A cursor is where a page ended. It is opaque to clients but not secret and
-// not signed: whoever makes one up sees rows that a list would show him anyway.
-// So decoding only has to make sure that PostgreSQL can read what comes out.
+// A cursor is where a page ended. web.NewCursor writes it, and says why it need
+// not be signed; so reading one only has to make sure that PostgreSQL can read
+// what comes out.
 type cursor struct {
-	sort  Sort
-	key   string // of the last row, in the sort's own notation
-	id    id.ID  // of the last row: keys repeat, pairs do not
-	match uint64 // Filter.fingerprint of the list
-
-	// The position that the page was read at, so that the next one is read no
-	// earlier. Zero is none.
-	timeline uint32
-	lsn      uint64
+	list string // Filter.list
+	sort Sort
+	id   id.ID  // of the last row: keys repeat, pairs do not
+	key  string // of the last row, in the sort's own notation
 }
-
-// version, sort, timeline, lsn, match, id; the key is the rest.
-const (
-	cursorVersion = 1
-	cursorFixed   = 1 + 1 + 4 + 8 + 8 + 16
-	maxCursorText = 1024 // names have at most 200 runes of 4 bytes
-)
 
 func (c cursor) String() string {
-	b := make([]byte, 0, cursorFixed+len(c.key))
-	b = append(b, cursorVersion, sortCode(c.sort))
-	b = binary.BigEndian.AppendUint32(b, c.timeline)
-	b = binary.BigEndian.AppendUint64(b, c.lsn)
-	b = binary.BigEndian.AppendUint64(b, c.match)
-	b = append(b, c.id[:]...)
-	b = append(b, c.key...)
-	return base64.RawURLEncoding.EncodeToString(b)
+	return web.NewCursor(c.list, slices.Concat(c.id[:], []byte(c.key)))
 }
 
-func sortCode(s Sort) byte {
-	for i, known := range sortCodes {
-		if known == s {
-			return byte(i)
-		}
+// resume reads the cursor of a list, web.InvalidCursor for whatever String did
+// not make for it. No cursor is the first page.
+func resume(text string, s Sort, list string) (cursor, error) {
+	if text == "" {
+		return first(s, list), nil
 	}
-	panic("catalog: no cursor for sort " + strconv.Quote(string(s)))
-}
-
-// parseCursor returns ErrInvalidCursor for whatever String did not make. Strict
-// rejects stray trailing bits, so that one cursor has one spelling.
-func parseCursor(s string) (cursor, error) {
-	if len(s) > maxCursorText {
-		return cursor{}, ErrInvalidCursor
+	b, err := web.OpenCursor(text, list)
+	if err != nil {
+		return cursor{}, err
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || strings.ContainsAny(s, "\r\n") || len(b) < cursorFixed ||
-		b[0] != cursorVersion || int(b[1]) >= len(sortCodes) {
-		return cursor{}, ErrInvalidCursor
+	if len(b) < len(id.ID{}) {
+		return cursor{}, web.InvalidCursor
 	}
-	c := cursor{
-		sort:     sortCodes[b[1]],
-		timeline: binary.BigEndian.Uint32(b[2:]),
-		lsn:      binary.BigEndian.Uint64(b[6:]),
-		match:    binary.BigEndian.Uint64(b[14:]),
-		id:       id.ID(b[22:cursorFixed]),
-		key:      string(b[cursorFixed:]),
-	}
+	c := cursor{list: list, sort: s, id: id.ID(b[:16]), key: string(b[16:])}
 	if !validKey(c.sort, c.key) {
-		return cursor{}, ErrInvalidCursor
+		return cursor{}, web.InvalidCursor
 	}
 	return c, nil
 }
@@ -133,34 +97,18 @@ func parseScoreKey(key string) (m Mode, score float64, ok bool) {
 
 // first is the cursor before the first page: a key beyond every row, so that
 // the first page is the same statement as the others.
-func first(s Sort, match uint64) cursor {
-	c := cursor{sort: s, match: match}
+func first(s Sort, list string) cursor {
+	c := cursor{list: list, sort: s}
 	switch s {
 	case Newest:
-		c.key, c.id = "infinity", lastID
+		c.key, c.id = "infinity", id.Max
 	case Cheapest:
 		c.key = "-1"
 	case Dearest:
-		c.key, c.id = strconv.FormatInt(math.MaxInt64, 10), lastID
+		c.key, c.id = strconv.FormatInt(math.MaxInt64, 10), id.Max
 	case ByName: // no name is empty
 	}
 	return c
-}
-
-var lastID = id.ID{
-	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-}
-
-// resume reads the cursor of a list that has this order and these filters.
-func resume(text string, s Sort, match uint64) (cursor, error) {
-	if text == "" {
-		return first(s, match), nil
-	}
-	c, err := parseCursor(text)
-	if err != nil || c.sort != s || c.match != match {
-		return cursor{}, ErrInvalidCursor
-	}
-	return c, nil
 }
 
 // after is the cursor behind row p.

@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -46,9 +44,9 @@ func (f Filter) optionParams() (tags [MaxOptionNames][]string) {
 	return tags
 }
 
-// fingerprint ties a cursor to its list: the same filters, written in any
-// order, and the same search text. It is not a secret.
-func (f Filter) fingerprint(text string) uint64 {
+// list names the list that a cursor belongs to: these filters, written in any
+// order, this sort and this search text.
+func (f Filter) list(sort Sort, text string) string {
 	sorted := make(map[string][]string, len(f.Options))
 	for name, tags := range f.Options {
 		sorted[name] = slices.Sorted(slices.Values(tags))
@@ -57,11 +55,11 @@ func (f Filter) fingerprint(text string) uint64 {
 	// Maps are encoded in the order of their keys.
 	canonical, err := json.Marshal(struct {
 		Filter Filter
+		Sort   Sort
 		Text   string
-	}{f, text})
+	}{f, sort, text})
 	if err != nil {
 		panic(err) // strings, numbers and booleans always encode
 	}
-	sum := sha256.Sum256(canonical)
-	return binary.BigEndian.Uint64(sum[:])
+	return "products " + string(canonical)
 }

@@ -25,10 +25,6 @@ func Routes(r chi.Router, store *Store, render *web.Renderer) {
 // problems is the one place where an error of this package meets a status.
 var problems = []web.Mapping{
 	{Err: ErrNotFound, Problem: *web.NotFound},
-	{Err: ErrInvalidCursor, Problem: web.Problem{
-		Status: http.StatusBadRequest, Code: "invalid_cursor",
-		Detail: "The cursor is not one of this list with these filters. Start again without it.",
-	}},
 }
 
 type handlers struct{ store *Store }
@@ -38,7 +34,7 @@ func (h handlers) categories(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	depth := q.Int("depth", maxDepth, 1, maxDepth)
+	depth := q.Int("depth", MaxDepth, 1, MaxDepth)
 	if err := q.Err(); err != nil {
 		return err
 	}
@@ -71,7 +67,7 @@ func (h handlers) products(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.NextLink(w, r, next)
-	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: products, Page: page(query.Limit, next)})
+	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: products, Page: web.NewPage(query.Limit, next)})
 }
 
 func (h handlers) product(w http.ResponseWriter, r *http.Request) error {
@@ -118,7 +114,7 @@ func (h handlers) search(w http.ResponseWriter, r *http.Request) error {
 	web.NextLink(w, r, result.Next)
 	return web.JSON(w, http.StatusOK, searchAnswer{
 		Data: result.Hits, Facets: append([]Facet{}, result.Facets...),
-		Query: result.Query, Page: page(query.Limit, result.Next),
+		Query: result.Query, Page: web.NewPage(query.Limit, result.Next),
 	})
 }
 

@@ -98,6 +98,23 @@ func TestListLinksToItsNextPage(t *testing.T) {
 	}
 }
 
+// The schema takes a name of 200 runes of 4 bytes, so its cursor must pass too.
+func TestListGoesOnBehindTheLongestName(t *testing.T) {
+	t.Parallel()
+	s, _ := newLoadedShop(t, 2)
+	longest := strings.Repeat("😀", 200)
+	s.exec(t, "UPDATE products SET name = $1", longest)
+	s.CatchUp(t)
+	first := fetch[listAnswer](t, s, "/v1/products?sort=name&limit=1")
+	if len(first.Data) != 1 || first.Data[0].Name != longest || first.Page.NextCursor == nil {
+		t.Fatalf("the first page: %+v", first)
+	}
+	second := fetch[listAnswer](t, s, "/v1/products?sort=name&limit=1&cursor="+*first.Page.NextCursor)
+	if len(second.Data) != 1 || second.Data[0].ID == first.Data[0].ID {
+		t.Errorf("the second page: %+v", second)
+	}
+}
+
 func TestProductPage(t *testing.T) {
 	t.Parallel()
 	s, in := newLoadedShop(t, 30)

@@ -18,9 +18,9 @@ type ListQuery struct {
 // Products returns a page and the cursor of the next one, which is "" on the
 // last. Neither depends on how far into the list the page lies. A row that
 // changes its place while someone pages may be met twice or not at all. The
-// error may be ErrInvalidCursor.
+// error may be web.InvalidCursor.
 func (s *Store) Products(ctx context.Context, q ListQuery) ([]Summary, string, error) {
-	c, err := resume(q.Cursor, q.Sort, q.Filter.fingerprint(""))
+	c, err := resume(q.Cursor, q.Sort, q.Filter.list(q.Sort, ""))
 	if err != nil {
 		return nil, "", err
 	}

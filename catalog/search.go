@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"example.com/leeway/db/readq"
+	"example.com/leeway/internal/id"
 )
 
 // Mode is how a search found its products.
@@ -72,9 +73,9 @@ type QueryInfo struct {
 
 // Search finds products. If it finds little it tries the next mode, and keeps
 // what that finds only if it is more. All pages of a search are in the mode of the
-// first. The error may be ErrInvalidCursor. No text is a syntax error.
+// first. The error may be web.InvalidCursor. No text is a syntax error.
 func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error) {
-	c, err := resume(q.Cursor, relevance, q.Filter.fingerprint(q.Text))
+	c, err := resume(q.Cursor, relevance, q.Filter.list(relevance, q.Text))
 	if err != nil {
 		return SearchResult{}, err
 	}
@@ -82,7 +83,7 @@ func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error)
 	if m, at, ok := parseScoreKey(c.key); ok {
 		modes, score = []Mode{m}, at
 	} else {
-		c.id = lastID
+		c.id = id.Max
 	}
 	search := searcher{s, q, c, score}
 	if len(q.Facets) == 0 && modes[0] != Fuzzy {

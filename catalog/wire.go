@@ -16,18 +16,13 @@ import (
 )
 
 const (
-	maxDepth           = 10
-	maxLimit           = 100
-	defaultLimit       = 24
 	maxSlug            = 150
 	maxAvailabilityIDs = 50
 	maxText            = 100
-	maxHeader          = 16 << 10 // no cursor: parseCursor says so, under its own code
 	maxSuggestions     = 10
 	maxFacets          = 6
 	maxOptions         = 40 // values, over all names
 	maxOptionText      = 100
-	maxPrice           = 1_000_000_000_000 // the CHECK of variants.price
 )
 
 // whole is the envelope of a collection that is never split into pages.
@@ -67,13 +62,6 @@ func sendTagged(w http.ResponseWriter, r *http.Request, v any) error {
 	return web.Raw(w, http.StatusOK, body)
 }
 
-func page(limit int, next string) web.Page {
-	if next == "" {
-		return web.Page{Limit: limit}
-	}
-	return web.Page{Limit: limit, NextCursor: &next}
-}
-
 var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // pathSlug takes no query parameters, and what cannot be a slug is the same 404
@@ -100,8 +88,8 @@ func parseList(r *http.Request) (ListQuery, error) {
 	query := ListQuery{
 		Filter: parseFilter(q),
 		Sort:   Sort(q.Enum("sort", Sorts[0], Sorts...)),
-		Limit:  q.Int("limit", defaultLimit, 1, maxLimit),
-		Cursor: q.String("cursor", maxHeader),
+		Limit:  q.Limit(),
+		Cursor: q.Cursor(),
 	}
 	return query, q.Err()
 }
@@ -111,8 +99,8 @@ func parseList(r *http.Request) (ListQuery, error) {
 func parseFilter(q *web.Query) Filter {
 	f := Filter{
 		Category: q.String("category", maxSlug),
-		PriceMin: q.Int64Ptr("price_min", 0, maxPrice),
-		PriceMax: q.Int64Ptr("price_max", 0, maxPrice),
+		PriceMin: q.Int64Ptr("price_min", 0, MaxPrice),
+		PriceMax: q.Int64Ptr("price_max", 0, MaxPrice),
 		InStock:  q.Bool("in_stock"),
 		Options:  parseOptions(q),
 	}
@@ -148,8 +136,8 @@ func parseSearch(r *http.Request) (SearchQuery, error) {
 		Text:   strings.TrimSpace(q.String("q", maxText)),
 		Filter: parseFilter(q),
 		Facets: parseFacets(q),
-		Limit:  q.Int("limit", defaultLimit, 1, maxLimit),
-		Cursor: q.String("cursor", maxHeader),
+		Limit:  q.Limit(),
+		Cursor: q.Cursor(),
 	}
 	if err := q.Err(); err != nil {
 		return SearchQuery{}, err

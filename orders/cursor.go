@@ -1,12 +1,11 @@
 package orders
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"time"
 
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
 )
 
 // A place is where a page of the order list ends: the keys of its last row.
@@ -16,52 +15,40 @@ type place struct {
 }
 
 // newest is above every order.
-var newest = place{
-	createdAt: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC),
-	id: id.ID{
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-	},
-}
+var newest = place{createdAt: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), id: id.Max}
 
-// A cursor is its version, a hash of whom and what the list is of, and the
-// place. It is not signed: with a forged place a shopper reaches their own
-// orders and no others. That page 2 is never older than page 1 is the session
-// token's business, since every read of this list is a session read.
-const (
-	cursorVersion = 1
-	cursorLen     = 1 + 8 + 8 + 16
-)
+// placeLen is the time in microseconds and the id.
+const placeLen = 8 + 16
 
+// cursor needs no signature: with a forged place a shopper reaches their own
+// orders and no others, because every page asks for the bearer token's rows. That
+// page 2 is never older than page 1 is the session token's business, since every
+// read of this list is a session read.
 func (p place) cursor(who Shopper, status string) string {
-	b := make([]byte, 0, cursorLen)
-	b = append(b, cursorVersion)
-	b = append(b, listHash(who, status)...)
-	b = binary.BigEndian.AppendUint64(b, uint64(p.createdAt.UnixMicro()))
-	b = append(b, p.id[:]...)
-	return base64.RawURLEncoding.EncodeToString(b)
+	key := binary.BigEndian.AppendUint64(make([]byte, 0, placeLen), uint64(p.createdAt.UnixMicro()))
+	return web.NewCursor(listOf(who, status), append(key, p.id[:]...))
 }
 
-// parseCursor refuses a cursor of another list, whose place would silently skip
-// or repeat orders of this one. No cursor is the first page.
+// parseCursor is web.InvalidCursor for a cursor of another shopper or filter. No
+// cursor is the first page.
 func parseCursor(cursor string, who Shopper, status string) (place, error) {
 	if cursor == "" {
 		return newest, nil
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) || // newlines are skipped
-		len(b) != cursorLen || b[0] != cursorVersion ||
-		string(b[1:9]) != string(listHash(who, status)) {
-		return place{}, ErrInvalidCursor
+	key, err := web.OpenCursor(cursor, listOf(who, status))
+	if err != nil {
+		return place{}, err
 	}
-	p := place{createdAt: time.UnixMicro(int64(binary.BigEndian.Uint64(b[9:17]))).UTC(), id: id.ID(b[17:])}
+	if len(key) != placeLen {
+		return place{}, web.InvalidCursor
+	}
+	p := place{createdAt: time.UnixMicro(int64(binary.BigEndian.Uint64(key))).UTC(), id: id.ID(key[8:])}
 	if p.createdAt.After(newest.createdAt) || p.createdAt.Year() < 2000 {
-		return place{}, ErrInvalidCursor // outside of what timestamptz or an order can hold
+		return place{}, web.InvalidCursor // outside of what timestamptz or an order can hold
 	}
 	return p, nil
 }
 
-func listHash(who Shopper, status string) []byte {
-	sum := sha256.Sum256(append(who.digest[:], status...))
-	return sum[:8]
+func listOf(who Shopper, status string) string {
+	return "orders " + string(who.digest[:]) + status
 }

@@ -73,10 +73,6 @@ var problems = []web.Mapping{
 		Detail: "The quantities of a variant in a cart add up to 1..999.",
 	}},
 	{Err: ErrTotalTooLarge, Problem: web.Problem{Status: http.StatusUnprocessableEntity, Code: "total_too_large"}},
-	{Err: ErrInvalidCursor, Problem: web.Problem{
-		Status: http.StatusBadRequest, Code: "invalid_cursor",
-		Detail: "The cursor is not one of this list with this filter. Start again without it.",
-	}},
 	{Err: ErrBusy, Problem: web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: time.Second,
 		Detail: "Too many want the same thing at once. Nothing was done; send the same again.",
@@ -221,13 +217,9 @@ func (h handlers) orders(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := web.Page{Limit: list.Limit}
-	if next != "" {
-		page.NextCursor = &next
-	}
 	private(w)
 	web.NextLink(w, r, next)
-	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: orders, Page: page})
+	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: orders, Page: web.NewPage(list.Limit, next)})
 }
 
 func (h handlers) order(w http.ResponseWriter, r *http.Request) error {

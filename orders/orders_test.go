@@ -16,6 +16,7 @@ import (
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
 )
 
 // TestTotal compares with arithmetic that has no limit.
@@ -195,13 +196,14 @@ func TestForeignCursor(t *testing.T) {
 		"another version":   "Ag" + good[2:],
 		"too short":         good[:40],
 		"too long":          good + "AAAA",
+		"far too long":      good + strings.Repeat("A", 4000),
 		"newline inside":    good[:8] + "\n" + good[8:],
 		"no base64":         strings.Repeat("!", len(good)),
 		"beyond timestamps": late.cursor(who, "paid"),
 		"before all orders": place{}.cursor(who, "paid"),
 	} {
-		if _, err := parseCursor(bad, who, "paid"); !errors.Is(err, ErrInvalidCursor) {
-			t.Errorf("%s: %v, want ErrInvalidCursor", name, err)
+		if _, err := parseCursor(bad, who, "paid"); !errors.Is(err, web.InvalidCursor) {
+			t.Errorf("%s: %v, want InvalidCursor", name, err)
 		}
 	}
 	if first, err := parseCursor("", who, "paid"); err != nil || first != newest {

@@ -38,7 +38,7 @@ type OrderList struct {
 }
 
 // Orders returns a page, newest first, and the cursor of the next one, which is
-// empty on the last. Errors: ErrInvalidCursor, ErrUnauthorized when nobody
+// empty on the last. Errors: web.InvalidCursor, ErrUnauthorized when nobody
 // holds the token.
 func (s *Store) Orders(ctx context.Context, list OrderList) ([]Summary, string, error) {
 	from, err := parseCursor(list.Cursor, list.Shopper, list.Status)

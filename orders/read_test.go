@@ -2,6 +2,7 @@ package orders
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,12 +71,13 @@ func TestOrderList(t *testing.T) {
 	cursor := *page.Page.NextCursor
 	stranger.do(t, "GET", "/v1/orders?cursor="+cursor, nil).want(400, "invalid_cursor")
 	for query, code := range map[string]string{
-		"status=paid&cursor=" + cursor: "invalid_cursor",
-		"cursor=x":                     "invalid_cursor",
-		"limit=0":                      "invalid_parameter",
-		"limit=101":                    "invalid_parameter",
-		"status=lost":                  "invalid_parameter",
-		"page=2":                       "unknown_parameter",
+		"status=paid&cursor=" + cursor:        "invalid_cursor",
+		"cursor=x":                            "invalid_cursor",
+		"cursor=" + strings.Repeat("A", 4000): "invalid_cursor",
+		"limit=0":                             "invalid_parameter",
+		"limit=101":                           "invalid_parameter",
+		"status=lost":                         "invalid_parameter",
+		"page=2":                              "unknown_parameter",
 	} {
 		c.do(t, "GET", "/v1/orders?"+query, nil).want(400, code)
 	}

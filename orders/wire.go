@@ -13,11 +13,7 @@ import (
 	"example.com/leeway/internal/web"
 )
 
-const (
-	maxLimit     = 100
-	defaultLimit = 24
-	maxEmail     = 254 // bytes: RFC 5321, section 4.5.3.1.3, less the angle brackets
-)
+const maxEmail = 254 // bytes: RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 // private keeps a shopper's data, and the token in it, out of every cache.
 func private(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store") }
@@ -144,11 +140,11 @@ func checkoutBody(body []byte, currency string) (CheckoutForm, error) {
 			Amount   *int64  `json:"amount"`
 			Currency *string `json:"currency"`
 		} `json:"expected_total"`
-	form := CheckoutForm{Email: sent.Email, ShippingAddress: sent.ShippingAddress}
 	}
 	if err := web.Unmarshal(body, &sent); err != nil {
 		return CheckoutForm{}, err
 	}
+	form := CheckoutForm{Email: sent.Email, ShippingAddress: sent.ShippingAddress}
 	var v web.Validator
 	v.Text(form.Email, "/email", 3, maxEmail)
 	v.Check(isEmail(form.Email), "/email", "invalid_email", "must be an address such as ada@example.com")
@@ -195,8 +191,8 @@ func listQuery(r *http.Request) (OrderList, error) {
 	list := OrderList{
 		Shopper: who,
 		Status:  q.Enum("status", "", statuses...),
-		Limit:   q.Int("limit", defaultLimit, 1, maxLimit),
-		Cursor:  q.String("cursor", maxLimit),
+		Limit:   q.Limit(),
+		Cursor:  q.Cursor(),
 	}
 	return list, q.Err()
 }

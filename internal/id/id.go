@@ -7,7 +7,7 @@
 package id
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -16,20 +16,27 @@ import (
 // ID is a UUID. The zero value is the nil UUID and never names a row.
 type ID [16]byte
 
+// Max is above every other ID (RFC 9562, section 5.10): where a list that runs
+// downwards starts.
+var Max = ID(uuid.Max)
+
 // New returns a fresh UUIDv7. It is safe for concurrent use, and the values
 // that one process makes only ever increase. It panics if the operating
 // system yields no randomness, as crypto/rand itself does.
 func New() ID { return ID(uuid.Must(uuid.NewV7())) }
 
-// Parse reads the canonical form of 36 characters and refuses any other
-// (uuid.Parse would also take braces, a URN prefix and 32 bare digits, and one
-// row would then have several addresses).
+var errForm = errors.New("id: not a UUID of 36 characters in lower case")
+
+// Parse reads the form that String writes and refuses any other: uuid.Parse
+// would also take capitals, braces, a URN prefix and 32 bare digits, and one row
+// would then have several addresses. (RFC 9562, section 4, wants readers to
+// ignore case; that is for UUIDs that others made.)
 func Parse(s string) (ID, error) {
-	if len(s) != 36 {
-		return ID{}, fmt.Errorf("id: want 36 characters, got %d", len(s))
-	}
 	u, err := uuid.Parse(s)
-	return ID(u), err
+	if err != nil || u.String() != s {
+		return ID{}, errForm // err may quote s
+	}
+	return ID(u), nil
 }
 
 // String returns the canonical form.
@@ -51,7 +58,7 @@ func (i *ID) UnmarshalText(text []byte) (err error) {
 // is scanned into a *ID.
 func (i *ID) ScanUUID(v pgtype.UUID) error {
 	if !v.Valid {
-		return fmt.Errorf("id: cannot scan NULL into an ID")
+		return errors.New("id: cannot scan NULL into an ID")
 	}
 	*i = v.Bytes
 	return nil

@@ -14,6 +14,20 @@ type Page struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
+// How many rows a page has when nobody asks, and at most.
+const (
+	DefaultLimit = 24
+	MaxLimit     = 100
+)
+
+// NewPage is the page that is followed by the one at next; "" is the last.
+func NewPage(limit int, next string) Page {
+	if next == "" {
+		return Page{Limit: limit}
+	}
+	return Page{Limit: limit, NextCursor: &next}
+}
+
 // MarshalJSON sends no rows as [] and never as null: clients loop over data.
 // It goes through Encode because json.Marshal would escape < and > again.
 func (l List[T]) MarshalJSON() ([]byte, error) {

@@ -13,9 +13,9 @@ func TestListIsNeverNull(t *testing.T) {
 		list web.List[string]
 		want string
 	}{
-		{web.List[string]{Page: web.Page{Limit: 24}}, `{"data":[],"page":{"limit":24,"next_cursor":null}}`},
+		{web.List[string]{Page: web.NewPage(24, "")}, `{"data":[],"page":{"limit":24,"next_cursor":null}}`},
 		{
-			web.List[string]{Data: []string{"<a&b>"}, Page: web.Page{Limit: 1, NextCursor: new("c")}},
+			web.List[string]{Data: []string{"<a&b>"}, Page: web.NewPage(1, "c")},
 			`{"data":["<a&b>"],"page":{"limit":1,"next_cursor":"c"}}`,
 		},
 	}

@@ -53,6 +53,12 @@ var (
 		Status: http.StatusUnauthorized, Code: "unauthorized",
 		Header: http.Header{"Www-Authenticate": {`Bearer realm="leeway"`}},
 	}
+	// InvalidCursor is the answer for every cursor that is not one of the list
+	// it came with, whatever is wrong with it.
+	InvalidCursor = &Problem{
+		Status: http.StatusBadRequest, Code: "invalid_cursor",
+		Detail: "The cursor is not one of this list with these filters. Start again without it.",
+	}
 	PreconditionFailed = &Problem{
 		Status: http.StatusPreconditionFailed, Code: "precondition_failed",
 		Detail: "The resource has another version than If-Match names.",

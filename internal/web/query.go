@@ -42,7 +42,7 @@ func ParseQuery(r *http.Request, names ...string) (*Query, error) {
 		return nil, Invalid(http.StatusBadRequest, "unknown_parameter", q.errs...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if slices.ContainsFunc(values[name], func(s string) bool { return !cleanText(s, "") }) {
+		if slices.ContainsFunc(values[name], func(s string) bool { return !CleanText(s, "") }) {
 			q.Fail(name, "invalid_text", "must be UTF-8 without control characters")
 		}
 	}
@@ -124,6 +124,16 @@ func (q *Query) String(name string, maxRunes int) string {
 		q.Fail(name, "too_long", fmt.Sprintf("must have at most %d characters", maxRunes))
 		return ""
 	}
+	return s
+}
+
+// Limit returns the parameter limit, the number of rows of a page.
+func (q *Query) Limit() int { return q.Int("limit", DefaultLimit, 1, MaxLimit) }
+
+// Cursor returns the parameter cursor, of any length: one that is too long is
+// an invalid_cursor like any other, and OpenCursor says so.
+func (q *Query) Cursor() string {
+	s, _ := q.one("cursor")
 	return s
 }
 

@@ -27,12 +27,12 @@ func (v *Validator) Check(ok bool, pointer, code, detail string) {
 // PostgreSQL refuses NUL in text (22021), which would otherwise be a 500.
 // Blanks at the ends do not count towards lo, so that " " is no name.
 func (v *Validator) Text(s, pointer string, lo, hi int) {
-	v.text(s, pointer, lo, hi, cleanText(s, ""))
+	v.text(s, pointer, lo, hi, CleanText(s, ""))
 }
 
 // Multiline is Text for prose, where newlines and tabs are welcome.
 func (v *Validator) Multiline(s, pointer string, lo, hi int) {
-	v.text(s, pointer, lo, hi, cleanText(s, "\r\n\t"))
+	v.text(s, pointer, lo, hi, CleanText(s, "\r\n\t"))
 }
 
 func (v *Validator) text(s, pointer string, lo, hi int, clean bool) {
@@ -51,9 +51,10 @@ func (v *Validator) Err() error {
 	return Invalid(http.StatusUnprocessableEntity, "invalid_body", v.errs...)
 }
 
-// cleanText reports whether s is UTF-8 and its only control characters (C0, DEL
-// and C1) are those in allowed.
-func cleanText(s, allowed string) bool {
+// CleanText reports whether s is UTF-8 and its only control characters (C0, DEL
+// and C1) are those in allowed. It is for text that does not come over HTTP; the
+// rest of this package asks it by itself.
+func CleanText(s, allowed string) bool {
 	bad := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(allowed, r) }
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, bad)
 }

@@ -232,8 +232,8 @@ func summarize(variants []ImportVariant) writeq.CopyProductsParams {
 // taken names the duplicate for the person who loads: an import is no request
 // of a stranger, so the row's values may be told.
 func taken(err error) error {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
 		return err
 	}
 	switch pg.ConstraintName {

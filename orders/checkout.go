@@ -134,7 +134,7 @@ func (s *Store) insertTx(ctx context.Context, q *writeq.Queries, cart, shopper i
 	}
 	placed, err := q.PlaceOrder(ctx, row)
 	switch {
-	case constraint(err) == "orders_cart_id_key": // the net below closeTx
+	case pgError(err).ConstraintName == "orders_cart_id_key": // the net below closeTx
 		return Order{}, ErrCartClosed
 	case err != nil:
 		return Order{}, fmt.Errorf("place order: %w", err)

@@ -86,7 +86,7 @@ func (s *Store) claim(ctx context.Context, k Key,
 			Caller: k.Caller.digest[:], Route: k.Route, Key: k.Value, Fingerprint: k.Fingerprint[:],
 		})
 		switch {
-		case sqlState(err) == lockNotAvailable:
+		case pgError(err).Code == lockNotAvailable:
 			return fmt.Errorf("%w: %w", ErrKeyInProgress, err)
 		case err != nil:
 			return fmt.Errorf("claim key: %w", err)

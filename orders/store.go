@@ -212,7 +212,7 @@ func addTx(ctx context.Context, q *writeq.Queries, cart id.ID, items []ItemInput
 // write is the only way of this package into a transaction.
 func (s *Store) write(ctx context.Context, fn func(context.Context, *writeq.Queries) error) error {
 	err := s.db.Write(ctx, fn)
-	if sqlState(err) == lockNotAvailable && !errors.Is(err, ErrKeyInProgress) {
+	if pgError(err).Code == lockNotAvailable && !errors.Is(err, ErrKeyInProgress) {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err
@@ -223,7 +223,7 @@ const lockNotAvailable = "55P03" // a lock was not granted within lock_timeout
 // lineError reads what the net below the quantity rule caught: the sum of what
 // a line had and what was added.
 func lineError(err error) error {
-	if constraint(err) == "cart_lines_quantity_check" {
+	if pgError(err).ConstraintName == "cart_lines_quantity_check" {
 		return ErrQuantity
 	}
 	if err != nil {
@@ -232,18 +232,10 @@ func lineError(err error) error {
 	return nil
 }
 
-func sqlState(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Code
+// pgError is what the server said, and all zero if it was not the server.
+func pgError(err error) *pgconn.PgError {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg
 	}
-	return ""
-}
-
-func constraint(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.ConstraintName
-	}
-	return ""
+	return &pgconn.PgError{}
 }

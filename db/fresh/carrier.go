@@ -38,13 +38,19 @@ func (c *Carrier) raise(pos Position) {
 	c.raised = true
 }
 
-// note remembers the weakest answer of the request: stale before replica before
-// primary, then the larger bound.
+// rewind replaces a token that lies ahead of the primary itself, which has then
+// been restored to an earlier state: no node will ever reach it.
+func (c *Carrier) rewind(pos Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token, c.raised = pos, true
+}
+
+// note remembers the weakest answer of the request.
 func (c *Carrier) note(served Served) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reads == 0 || served.weakness() > c.served.weakness() ||
-		served.weakness() == c.served.weakness() && served.Bound >= c.served.Bound {
+	if c.reads == 0 || served.weaker(c.served) {
 		c.served = served
 	}
 	c.reads++
@@ -84,12 +90,14 @@ type Served struct {
 	Stale bool
 }
 
-func (s Served) weakness() int {
-	switch {
-	case s.Stale:
-		return 2
-	case !s.Primary:
-		return 1
+// weaker ranks stale before replica before primary, then the larger bound;
+// nothing proven is the largest of all.
+func (s Served) weaker(t Served) bool {
+	if s.Stale != t.Stale {
+		return s.Stale
 	}
-	return 0
+	if s.Primary != t.Primary {
+		return t.Primary
+	}
+	return t.Bound >= 0 && (s.Bound < 0 || s.Bound >= t.Bound)
 }

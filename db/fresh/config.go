@@ -46,8 +46,13 @@ type Config struct {
 	// itself seen: 250 ms. Less makes bounds tighter, more saves guards.
 	GuardEvery time.Duration
 	// Pooler sends the guard with every read: behind a transaction-mode pooler a
-	// connection is not one backend, and what it remembers is worth nothing.
+	// connection is not one backend, and what it remembers is worth nothing. For
+	// the same reason Snapshot, whose guard is a transaction of its own, then goes
+	// to the primary.
 	Pooler bool
+	// SecureCookies marks the token's cookie Secure also on requests that came
+	// without TLS: a proxy in front ends it.
+	SecureCookies bool
 
 	Log     *slog.Logger          // default: none
 	Metrics prometheus.Registerer // default: not registered
@@ -66,9 +71,6 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.SampleTimeout, 500*time.Millisecond)
 	setDefault(&c.Keep, 10*time.Minute)
 	setDefault(&c.GuardEvery, 250*time.Millisecond)
-	if c.Pooler {
-		c.GuardEvery = 0
-	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -87,6 +89,9 @@ func setDefault[T comparable](field *T, value T) {
 func (c Config) Validate() error {
 	if len(c.Nodes) == 0 {
 		return fmt.Errorf("no node is configured")
+	}
+	if min(c.ReadConns, c.WriteConns, c.FallbackConns) < 0 {
+		return fmt.Errorf("a number of connections is negative")
 	}
 	seen := map[string]bool{}
 	for _, n := range c.Nodes {

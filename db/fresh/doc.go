@@ -53,12 +53,16 @@
 //   - No order between the reads of different sessions, and no linearizability.
 //     While a commit waits for its synchronous standby, a replica may already
 //     show it and the primary not yet; a session that reads there and then here
-//     sees it vanish for that long.
+//     sees it vanish for that long. Likewise PostgreSQL makes a replayed commit
+//     visible some microseconds before it counts its record as replayed: a stamp
+//     taken between the two does not cover what the read saw.
 //   - No position for transactions of other programs that commit with
 //     synchronous_commit=off: they are visible before they are flushed. For its
 //     own transactions the package refuses that setting.
 //   - No recovery of what a failover lost. A token from before it is answered by
 //     the new primary and counted in leeway_history_rewound_total.
+//   - A budget of a session (Within) yields to its token: when the primary is away,
+//     a replica that has the token answers, however old the rest is.
 //   - Behind a transaction-mode pooler a connection is not one backend: set
 //     Config.Pooler, or 2 and 4 do not hold.
 //

@@ -26,7 +26,7 @@ func (b *bench) kill(t *testing.T, nodes ...*pgcluster.Node) {
 }
 
 // With every replica dead, 32 clients read: the primary never sees more of
-// them than the cap, and transactions go on.
+// them than the cap.
 func TestTheBulkheadHoldsWhenAllReplicasDie(t *testing.T) {
 	const fallbackCap = 2
 	b := setup(t, func(c *fresh.Config) { c.FallbackConns = fallbackCap })
@@ -63,7 +63,7 @@ func TestTheBulkheadHoldsWhenAllReplicasDie(t *testing.T) {
 	}
 }
 
-// A read that finds the cap reached and may not be stale fails; it is counted.
+// A read that finds the cap reached and may not be stale fails.
 func TestBeyondTheCapSessionReadsFailAndBrowsingIsStale(t *testing.T) {
 	b := setup(t, func(c *fresh.Config) { c.FallbackConns, c.FallbackWait = 1, time.Millisecond })
 	b.Pause(t)
@@ -147,7 +147,7 @@ func TestReadsLeaveAFrozenReplica(t *testing.T) {
 	t.Cleanup(func() { dbtest.Do(t, victim.Thaw) })
 	dbtest.Do(t, victim.Freeze)
 	var clients sync.WaitGroup
-	for range 16 {
+	for range 64 { // more than one pool holds: some queue for the victim's connections
 		clients.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*second)
 			defer cancel()
@@ -243,7 +243,7 @@ func TestANodeThatIsDownAtStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(router.Close)
+	t.Cleanup(func() { dbtest.CloseRouter(t, router) })
 	ctx, c := session(t, fresh.Position{})
 	if err := router.AwaitPrimary(ctx); err != nil {
 		t.Fatal(err)
@@ -293,21 +293,44 @@ func TestWithoutAPrimary(t *testing.T) {
 func TestTokensOfOtherTimelinesGoToThePrimary(t *testing.T) {
 	b := setup(t)
 	now := b.add(t)
-	for name, pos := range map[string]fresh.Position{
-		"a dead timeline":           {Timeline: now.Timeline - 1, LSN: 1},
-		"one not heard of yet":      {Timeline: now.Timeline + 1, LSN: 1},
-		"a dead one, far ahead":     {Timeline: now.Timeline - 1, LSN: 1 << 60},
-		"the primary's own future ": {Timeline: now.Timeline, LSN: 1 << 60},
+	for name, tt := range map[string]struct {
+		token fresh.Position
+		want  fresh.Reason
+	}{
+		"a dead timeline":          {fresh.Position{Timeline: now.Timeline - 1, LSN: 1}, fresh.ReasonTimeline},
+		"a dead one, far ahead":    {fresh.Position{Timeline: now.Timeline - 1, LSN: 1 << 60}, fresh.ReasonTimeline},
+		"the primary's own future": {fresh.Position{Timeline: now.Timeline, LSN: 1 << 60}, fresh.ReasonToken},
 	} {
-		want := fresh.ReasonTimeline
-		if pos.Timeline == now.Timeline {
-			want = fresh.ReasonToken
-		}
 		for _, p := range []fresh.Policy{fresh.Session(), fresh.Bounded(5 * second).Else(fresh.ServeStale)} {
-			if n, served := b.read(t, p, pos); n != 1 || !served.Primary || served.Reason != want {
-				t.Errorf("%s: n = %d from %+v, want the primary for %v", name, n, served, want)
+			ctx, c := session(t, tt.token)
+			var n int
+			err := b.router.Reader(p).QueryRow(ctx, readCounter).Scan(&n)
+			served, _ := c.Served()
+			if err != nil || n != 1 || !served.Primary || served.Reason != tt.want {
+				t.Errorf("%s: n = %d from %+v, %v; want the primary for %v", name, n, served, err, tt.want)
+			}
+			// The next read of the session needs the primary no more.
+			if healed, raised := c.Token(); !raised || !now.Merge(healed).Reached(now) || healed.LSN >= 1<<60 {
+				t.Errorf("%s: the session goes on with the token %v", name, healed)
 			}
 		}
+	}
+}
+
+// A token of a timeline not heard of proves that the primary known here has been
+// superseded: it may lack what the session wrote, and must not take its writes.
+func TestATokenFromTheFutureDisownsThePrimary(t *testing.T) {
+	b := setup(t)
+	newer := fresh.Position{Timeline: b.add(t).Timeline + 1, LSN: 1}
+	for _, p := range []fresh.Policy{fresh.Session(), fresh.Strong(), fresh.Any(), fresh.Bounded(5 * second).Else(fresh.ServeStale)} {
+		if n, served, err := b.tryRead(t, p, newer); !errors.Is(err, fresh.ErrNoPrimary) {
+			t.Errorf("%+v: n = %d from %+v, %v; want ErrNoPrimary", p, n, served, err)
+		}
+	}
+	ctx, _ := session(t, newer)
+	err := b.router.Write(ctx, func(context.Context, fresh.WriteTx) error { return nil })
+	if !errors.Is(err, fresh.ErrNoPrimary) {
+		t.Errorf("Write: %v, want ErrNoPrimary", err)
 	}
 }
 

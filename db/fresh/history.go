@@ -23,15 +23,17 @@ type history struct {
 	keep    time.Duration
 }
 
-// add appends a sample. One of another timeline starts the history anew: its
-// LSNs cannot be compared with those before.
+// add appends a sample. One of a newer timeline starts the history anew: its LSNs
+// cannot be compared with those before.
 func (h *history) add(s sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := len(h.samples); n > 0 {
 		last := h.samples[n-1]
 		switch {
-		case last.pos.Timeline != s.pos.Timeline:
+		case s.pos.Timeline < last.pos.Timeline:
+			return // of a primary that was superseded while it was asked
+		case s.pos.Timeline > last.pos.Timeline:
 			h.samples = nil
 		case s.pos.LSN < last.pos.LSN || s.at.Before(last.at):
 			return // an answer that was overtaken by a later one

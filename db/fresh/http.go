@@ -16,8 +16,6 @@ const (
 	// cookieAge must exceed the worst lag of a replica that may still answer a
 	// session: a browser that forgets its token earlier may go back in time.
 	cookieAge = 24 * time.Hour
-	// maxCookies bounds the seals that one request can make the server check.
-	maxCookies = 16
 )
 
 // Middleware gives each request a Carrier with the token that the client sent,
@@ -31,7 +29,10 @@ func (r *Router) Middleware(keys *Keyring) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			token, cookies := r.tokenOf(req, keys)
 			c := NewCarrier(token)
-			tw := &tokenWriter{ResponseWriter: w, request: req, carrier: c, keys: keys, cookies: cookies}
+			tw := &tokenWriter{
+				ResponseWriter: w, carrier: c, keys: keys, cookies: cookies,
+				secure: req.TLS != nil || r.config.SecureCookies,
+			}
 			next.ServeHTTP(tw, req.WithContext(WithCarrier(req.Context(), c)))
 			tw.stamp() // a handler that wrote nothing still answers 200
 		})
@@ -40,11 +41,17 @@ func (r *Router) Middleware(keys *Keyring) func(http.Handler) http.Handler {
 
 // tokenOf merges every token of a request; the names of its cookies are
 // returned too. Answers that a browser receives in parallel arrive in any
-// order, so no single one of them is the latest.
+// order, so no single one of them is the latest, and none may be passed over;
+// the server's limit on the size of a header bounds how many there can be.
 func (r *Router) tokenOf(req *http.Request, keys *Keyring) (token Position, cookies []string) {
-	sent := req.Header.Values(TokenHeader)
+	var sent []string
+	for _, line := range req.Header.Values(TokenHeader) {
+		for text := range strings.SplitSeq(line, ",") { // a proxy may have joined two
+			sent = append(sent, strings.TrimSpace(text))
+		}
+	}
 	for _, cookie := range req.Cookies() {
-		if strings.HasPrefix(cookie.Name, cookiePrefix) && len(cookies) < maxCookies {
+		if strings.HasPrefix(cookie.Name, cookiePrefix) {
 			cookies = append(cookies, cookie.Name)
 			sent = append(sent, cookie.Value)
 		}
@@ -52,7 +59,7 @@ func (r *Router) tokenOf(req *http.Request, keys *Keyring) (token Position, cook
 	if len(sent) == 0 {
 		r.metrics.tokens["absent"].Inc()
 	}
-	for _, text := range sent[:min(len(sent), maxCookies)] {
+	for _, text := range sent {
 		pos, err := keys.Open(text)
 		switch {
 		case err == nil:
@@ -70,10 +77,10 @@ func (r *Router) tokenOf(req *http.Request, keys *Keyring) (token Position, cook
 // tokenWriter adds the headers at the last moment before the first byte.
 type tokenWriter struct {
 	http.ResponseWriter
-	request *http.Request
 	carrier *Carrier
 	keys    *Keyring
 	cookies []string
+	secure  bool
 	stamped bool
 }
 
@@ -81,13 +88,22 @@ type tokenWriter struct {
 func (w *tokenWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *tokenWriter) WriteHeader(status int) {
-	w.stamp()
+	if status >= 200 { // before it there may be interim answers
+		w.stamp()
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *tokenWriter) Write(p []byte) (int, error) {
 	w.stamp()
 	return w.ResponseWriter.Write(p)
+}
+
+// FlushError serves http.ResponseController, which would otherwise find the
+// Flusher below and send the header without the token.
+func (w *tokenWriter) FlushError() error {
+	w.stamp()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 func (w *tokenWriter) stamp() {
@@ -97,6 +113,11 @@ func (w *tokenWriter) stamp() {
 	w.stamped = true
 	if served, ok := w.carrier.Served(); ok {
 		w.Header().Set(SourceHeader, served.String())
+		if w.Header().Get("Cache-Control") == "" {
+			// A shared cache would hand one shopper's token to another, and to a
+			// shopper who has just written what was true before.
+			w.Header().Set("Cache-Control", "private, no-cache")
+		}
 	}
 	token, raised := w.carrier.Token()
 	if !raised || token.IsZero() {
@@ -105,9 +126,8 @@ func (w *tokenWriter) stamp() {
 	sealed := w.keys.Seal(token)
 	w.Header().Set(TokenHeader, sealed)
 	w.setCookie(token, sealed)
-	if w.Header().Get("Cache-Control") == "" {
-		// A shared cache would hand one shopper's token to another.
-		w.Header().Set("Cache-Control", "private, no-cache")
+	if cache := w.Header().Get("Cache-Control"); !strings.Contains(cache, "no-store") && !strings.Contains(cache, "private") {
+		w.Header().Set("Cache-Control", "private, no-cache") // whatever the handler thought of it
 	}
 }
 
@@ -127,7 +147,7 @@ func (w *tokenWriter) setCookie(token Position, sealed string) {
 func (w *tokenWriter) cookie(name, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, Secure: w.request.TLS != nil, SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: w.secure, SameSite: http.SameSiteLaxMode,
 	}
 }
 

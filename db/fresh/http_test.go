@@ -3,6 +3,7 @@ package fresh_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -50,6 +51,12 @@ func setupWeb(t *testing.T) *web {
 		}
 		_, _ = rw.Write([]byte(strconv.Itoa(n)))
 	})
+	mux.HandleFunc("POST /flushed", func(rw http.ResponseWriter, r *http.Request) {
+		err := w.router.Write(r.Context(), func(ctx context.Context, tx fresh.WriteTx) error { return nil })
+		if err := errors.Join(err, http.NewResponseController(rw).Flush()); err != nil {
+			t.Error(err)
+		}
+	})
 	mux.HandleFunc("GET /static", func(http.ResponseWriter, *http.Request) {})
 	server := httptest.NewServer(w.router.Middleware(keys)(mux))
 	t.Cleanup(server.Close)
@@ -96,6 +103,9 @@ func TestTheTokenTravelsInTheHeader(t *testing.T) {
 	}
 	if read.Get(fresh.TokenHeader) == "" || read.Get("Cache-Control") != "private, no-cache" {
 		t.Errorf("a session read must hand out its stamp, privately: %v", read)
+	}
+	if _, flushed := w.do(t, http.DefaultClient, "POST", "/flushed"); flushed.Get(fresh.TokenHeader) == "" {
+		t.Error("a header that was flushed early went out without the token")
 	}
 	if _, static := w.do(t, http.DefaultClient, "GET", "/static", token); static.Get(fresh.TokenHeader) != "" || static.Get(fresh.SourceHeader) != "" {
 		t.Errorf("a request that touched no data got %v", static)
@@ -146,6 +156,34 @@ func TestReorderedAnswersLoseNoToken(t *testing.T) {
 	body, _ := w.do(t, &http.Client{Jar: jar}, "GET", "/")
 	if body != "2" {
 		t.Errorf("read %s, want 2: the later write's token was lost", body)
+	}
+}
+
+// A browser sends its oldest cookie first; the newest of many counts.
+func TestManyCookies(t *testing.T) {
+	w := setupWeb(t)
+	newest := w.add(t)
+	w.CatchUp(t)
+	w.Pause(t)
+	newest = newest.Merge(w.add(t))
+	req, err := http.NewRequest("GET", w.url+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		token := w.keys.Seal(fresh.Position{Timeline: newest.Timeline, LSN: fresh.LSN(i + 1)})
+		if i == 39 {
+			token = w.keys.Seal(newest)
+		}
+		req.AddCookie(&http.Cookie{Name: "consistency-" + itoa(i), Value: token})
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if source := res.Header.Get(fresh.SourceHeader); source != "primary;reason=token" {
+		t.Errorf("answered by %q: the newest token was passed over", source)
 	}
 }
 

@@ -19,8 +19,11 @@ import (
 const (
 	guardSQL = `SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint, ` + timelineSQL
 	// The stamp is taken after the query, for the same reason turned round: what
-	// the query saw is not newer than what is replayed now. It follows a guard
-	// on the same connection, which has told the timeline.
+	// the query saw is not newer than what is replayed now. (Except for the moment
+	// in which a commit is visible and its record not yet counted as replayed; see
+	// doc.go.) The timeline is the one that a guard on the connection has told; if
+	// the standby has just followed a promotion it is the old one, and a token of
+	// an old timeline goes to the primary.
 	stampSQL = `SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint, 0`
 	// On the primary the flush position stands for it: with synchronous_commit
 	// on or local, a commit is on disk before anyone sees it.
@@ -36,8 +39,8 @@ type lease struct {
 	primary bool
 	floor   Position
 	served  Served
-	proven  Position // what the connection had shown when it was let go
-	stamp   Position
+	proven  Position // shown by the connection before the query
+	stamp   Position // shown after it
 
 	// Only while run holds the connection: another read may have it afterwards.
 	conn  *pgx.Conn
@@ -55,47 +58,57 @@ func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration,
 	}
 	defer conn.Release()
 	l.conn, l.state = conn.Conn(), stateOf(conn.Conn().PgConn())
+	l.proven = l.state.pos
 	err = try(ctx, l)
 	if wait > 0 && errors.Is(err, errBehind) && l.catchUp(ctx, wait) {
 		err = try(ctx, l)
 	}
-	l.proven = l.state.pos
 	return errors.Join(err, l.checkRole(ctx))
 }
 
 // checkRole looks at in_hot_standby, which PostgreSQL reports by itself (since
-// 14; manual, section 55.2.7). A replica that was promoted meanwhile has not lost
-// anything that it showed; a primary that was demoted may have.
+// 14; manual, section 55.2.7). A replica that was promoted meanwhile still holds
+// everything that it had proven, but its replay position, the stamp, stands still;
+// a primary that was demoted may lack what another has acknowledged.
 func (l *lease) checkRole(ctx context.Context) error {
-	standby := l.conn.PgConn().ParameterStatus("in_hot_standby") == "on"
-	if standby != l.primary {
+	status := l.conn.PgConn().ParameterStatus("in_hot_standby")
+	if status == "" || (status == "on") != l.primary { // a pooler may not pass it on
 		return nil
 	}
 	_ = l.conn.Close(context.WithoutCancel(ctx)) // the pool drops it on release
 	l.router.rediscover()
-	if l.primary {
+	if l.primary || l.demand.stamp {
 		return errDemoted
 	}
 	return nil
 }
 
+// needsTimeline: a stamp without a timeline is no position, and only a guard
+// tells it.
+func (l *lease) needsTimeline() bool {
+	return l.demand.stamp && !l.primary && l.state.pos.Timeline == 0
+}
+
 // guarded reports whether the connection itself has seen the floor, lately: a
 // backend never outlives its server, so it is still at or past it.
 func (l *lease) guarded() bool {
-	return l.primary || l.floor.IsZero() ||
+	return l.primary || l.floor.IsZero() || !l.router.config.Pooler &&
 		l.state.pos.Reached(l.floor) && l.demand.start.Sub(l.state.seen) < l.router.config.GuardEvery
 }
 
 // seen takes in what this backend has shown. A position without a timeline is
-// on the one that the connection is known to be on.
-func (l *lease) seen(lsn LSN, timeline uint32) {
+// on the one that the connection is known to be on, and without one it is none:
+// unknown is never fresh.
+func (l *lease) seen(lsn LSN, timeline uint32) Position {
 	if timeline == 0 {
 		timeline = l.state.pos.Timeline
 	}
 	if timeline == 0 {
-		return // unknown is never fresh
+		return Position{}
 	}
-	l.state.pos, l.state.seen = l.state.pos.Merge(Position{timeline, lsn}), time.Now()
+	pos := Position{timeline, lsn}
+	l.state.pos, l.state.seen = l.state.pos.Merge(pos), time.Now()
+	return pos
 }
 
 func (l *lease) stampSQL() string {
@@ -107,7 +120,7 @@ func (l *lease) stampSQL() string {
 
 // guard proves the floor in a round trip of its own, before a transaction.
 func (l *lease) guard(ctx context.Context) error {
-	if l.guarded() {
+	if l.guarded() && !l.needsTimeline() {
 		return nil
 	}
 	_, err := l.send(ctx, steps{guard: true}, "", nil)

@@ -24,7 +24,12 @@ type bench struct {
 // break the cluster they share, so none of them runs in parallel.
 func setup(tb testing.TB, adjust ...func(*fresh.Config)) *bench {
 	tb.Helper()
-	b := &bench{Env: dbtest.New(tb)}
+	return setupOn(tb, dbtest.New(tb), adjust...)
+}
+
+func setupOn(tb testing.TB, env *dbtest.Env, adjust ...func(*fresh.Config)) *bench {
+	tb.Helper()
+	b := &bench{Env: env}
 	b.exec(tb, b.Admin(tb, b.Primary()), `CREATE TABLE counter (id int PRIMARY KEY, n int NOT NULL);
 		INSERT INTO counter VALUES (1, 0), (2, 0);
 		GRANT SELECT, UPDATE, INSERT ON counter TO shop_rw; GRANT SELECT ON counter TO shop_ro`)

@@ -11,8 +11,6 @@ import (
 // configuration and from closed sets only, and counters on the path of a read
 // are resolved once.
 type metrics struct {
-	reads   map[*node]*[reasonCount]prometheus.Counter
-	behind  map[*node]prometheus.Counter
 	tokens  map[string]prometheus.Counter
 	rewound prometheus.Counter
 	retries prometheus.Counter
@@ -32,8 +30,6 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 	}, []string{"state"})
 	m := &metrics{
 		tokens: map[string]prometheus.Counter{},
-		reads:  map[*node]*[reasonCount]prometheus.Counter{},
-		behind: map[*node]prometheus.Counter{},
 		rewound: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "leeway_history_rewound_total", Help: "Tokens of an older timeline, or ahead of the primary itself: writes may have been lost.",
 		}),
@@ -49,11 +45,10 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 		}),
 	}
 	for _, n := range r.nodes {
-		m.reads[n] = &[reasonCount]prometheus.Counter{}
 		for reason := range reasonCount {
-			m.reads[n][reason] = reads.WithLabelValues(n.name, reason.String())
+			n.answers[reason] = reads.WithLabelValues(n.name, reason.String())
 		}
-		m.behind[n] = behind.WithLabelValues(n.name)
+		n.behind = behind.WithLabelValues(n.name)
 	}
 	for _, state := range []string{"valid", "absent", "malformed", "forged"} {
 		m.tokens[state] = tokens.WithLabelValues(state)
@@ -104,8 +99,6 @@ func (r *Router) writableNodes() int {
 	defer r.topology.mu.Unlock()
 	return r.topology.writable
 }
-
-func (m *metrics) count(n *node, reason Reason) { m.reads[n][reason].Inc() }
 
 func (m *metrics) commit(took time.Duration, err error) {
 	m.commits.Observe(took.Seconds())

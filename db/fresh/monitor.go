@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // A view is what the monitor saw of a node. It may keep a read away from a
@@ -14,8 +15,7 @@ import (
 // the server may have crashed and come back further behind since.
 type view struct {
 	at      time.Time // when the question was sent
-	answer  time.Time
-	err     error // not nil: nothing else is known
+	err     error     // not nil: nothing else is known
 	standby bool
 	pos     Position // replayed on a standby, flushed on the primary
 	system  int64    // identifies the cluster; nodes of another one are ignored
@@ -39,7 +39,7 @@ FROM (SELECT pg_is_in_recovery() AS standby) AS role`
 // watch observes one node until ctx ends, on a connection of its own: taken
 // from a pool that is exhausted it would be blind exactly when it is needed.
 func (r *Router) watch(ctx context.Context, n *node, config *pgx.ConnConfig) {
-	defer r.done.Done()
+	defer r.watchers.Done()
 	var conn *pgx.Conn
 	defer func() { closeQuietly(conn) }()
 	failures := 0
@@ -55,7 +55,9 @@ func (r *Router) watch(ctx context.Context, n *node, config *pgx.ConnConfig) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.kick(n):
+		case <-n.kick:
+			// Under a storm of errors everybody kicks; the node is not asked in step.
+			time.Sleep(r.config.SampleEvery / 10)
 		case <-time.After(pause(r.config.SampleEvery, failures)):
 		}
 	}
@@ -74,15 +76,15 @@ func pause(period time.Duration, failures int) time.Duration {
 // observe asks the node once, and connects first if need be. On any error the
 // connection is given up: its next answer could be to an older question.
 func (r *Router) observe(ctx context.Context, conn **pgx.Conn, config *pgx.ConnConfig) view {
-	ctx, cancel := context.WithTimeout(ctx, r.config.SampleTimeout)
-	defer cancel()
 	var err error
 	if *conn == nil {
-		if *conn, err = pgx.ConnectConfig(ctx, config); err != nil {
+		if *conn, err = pgx.ConnectConfig(ctx, config); err != nil { // bounded by connectTimeout
 			*conn = nil
 			return view{at: time.Now(), err: err}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.config.SampleTimeout)
+	defer cancel()
 	v := view{at: time.Now()}
 	var lsn *int64 // NULL on a standby that has replayed nothing yet: unknown, not caught up
 	var timeline int32
@@ -95,7 +97,6 @@ func (r *Router) observe(ctx context.Context, conn **pgx.Conn, config *pgx.ConnC
 	case lsn == nil || timeline == 0:
 		return view{at: v.at, err: fmt.Errorf("position not known (timeline %d)", timeline)}
 	}
-	v.answer = time.Now()
 	v.pos = Position{Timeline: uint32(timeline), LSN: LSN(*lsn)}
 	return v
 }
@@ -110,10 +111,12 @@ func closeQuietly(conn *pgx.Conn) {
 }
 
 func monitorConfig(nc NodeConfig) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(nc.ReadDSN)
+	pool, err := pgxpool.ParseConfig(nc.ReadDSN) // which takes pool_... settings out
 	if err != nil {
 		return nil, fmt.Errorf("node %s: its DSN cannot be parsed", nc.Name)
 	}
+	config := pool.ConnConfig
+	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = "leeway-monitor"
 	config.DialFunc = dial
 	return config, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // A node is one server with pools of its own, so that a dead one can never hold
@@ -23,9 +24,15 @@ type node struct {
 	write    *pgxpool.Pool // as the primary, for transactions
 	reads    connSet       // the sockets of read and fallback
 
+	kick  chan struct{}        // asks the monitor to look at once
 	inUse atomic.Int32         // reads under way, for balance
 	view  atomic.Pointer[view] // what the monitor saw last
+
+	answers [reasonCount]prometheus.Counter // reads, by reason
+	behind  prometheus.Counter              // failed guards
 }
+
+func (n *node) count(reason Reason) { n.answers[reason].Inc() }
 
 const (
 	connectTimeout = time.Second
@@ -36,7 +43,7 @@ const (
 )
 
 func newNode(ctx context.Context, nc NodeConfig, c Config) (*node, error) {
-	n := &node{name: nc.Name}
+	n := &node{name: nc.Name, kick: make(chan struct{}, 1)}
 	n.view.Store(&view{err: errors.New("not observed yet")})
 	var err error
 	if n.read, err = n.newPool(ctx, nc.ReadDSN, "leeway-read", c.ReadConns); err != nil {
@@ -126,8 +133,9 @@ func noteCommitTrouble(conn *pgconn.PgConn, notice *pgconn.Notice) {
 // withoutCancelRequests lets a connection be dialled, but not its CancelRequest.
 // The driver sends one whenever it gives a connection up, and if that hits a
 // COMMIT that waits for its synchronous standby, the wait ends: the row becomes
-// visible although no standby has it. An abandoned statement is ended by the
-// role's statement_timeout instead.
+// visible although no standby has it. A statement whose caller has left is ended
+// by the role's lock_timeout and statement_timeout instead; until then it holds
+// its connection.
 func withoutCancelRequests(_ context.Context, cc *pgx.ConnConfig) error {
 	var established atomic.Bool
 	cc.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -16,10 +16,7 @@ type steps struct{ guard, query, stamp bool }
 // query runs one statement with the guard and the stamp that it needs. errBehind
 // means that the answer was thrown away unseen.
 func (l *lease) query(ctx context.Context, sql string, args []any) (*result, error) {
-	todo := steps{guard: !l.guarded(), query: true, stamp: l.demand.stamp}
-	if todo.stamp && !l.primary && l.state.pos.Timeline == 0 {
-		todo.guard = true // a stamp without a timeline is no position
-	}
+	todo := steps{guard: !l.guarded() || l.needsTimeline(), query: true, stamp: l.demand.stamp}
 	res, err := l.send(ctx, todo, sql, args)
 	if planChanged(err) {
 		// DDL came between, or a pooler. Nothing has run.
@@ -128,10 +125,10 @@ func (l *lease) forgetStatements(ctx context.Context) error {
 // receive reads the answers in the order of the steps.
 func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps, fields []pgconn.FieldDescription) (res *result, err error) {
 	if todo.guard {
-		if err := l.receivePosition(answers); err != nil {
+		if l.proven, err = l.receivePosition(answers); err != nil {
 			return nil, err
 		}
-		if !l.state.pos.Reached(l.floor) {
+		if !l.proven.Reached(l.floor) {
 			return nil, errBehind
 		}
 	}
@@ -144,8 +141,7 @@ func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps, fields []
 		}
 	}
 	if todo.stamp {
-		err = l.receivePosition(answers)
-		l.stamp = l.state.pos
+		l.stamp, err = l.receivePosition(answers)
 	}
 	return res, err
 }
@@ -157,26 +153,19 @@ func noAnswer(answers *pgconn.MultiResultReader) error {
 
 // receivePosition takes in the answer to a guard or a stamp: an LSN and a
 // timeline, which is 0 where the connection knows it already.
-func (l *lease) receivePosition(answers *pgconn.MultiResultReader) error {
+func (l *lease) receivePosition(answers *pgconn.MultiResultReader) (pos Position, err error) {
 	if !answers.NextResult() {
-		return noAnswer(answers)
+		return pos, noAnswer(answers)
 	}
 	row := answers.ResultReader()
 	if !row.NextRow() || len(row.Values()) != 2 || len(row.Values()[1]) != 4 {
-		_, err := row.Close()
-		return errors.Join(errors.New("fresh: a position has an unexpected form"), err)
+		_, err = row.Close()
+		return pos, errors.Join(errors.New("fresh: a position has an unexpected form"), err)
 	}
 	lsn, timeline := row.Values()[0], binary.BigEndian.Uint32(row.Values()[1])
 	if len(lsn) == 8 { // else NULL: nothing replayed, or never in recovery
-		l.seen(LSN(binary.BigEndian.Uint64(lsn)), timeline)
+		pos = l.seen(LSN(binary.BigEndian.Uint64(lsn)), timeline)
 	}
-	_, err := row.Close()
-	return err
-}
-
-// takeStamp asks for the position in a round trip of its own, after a transaction.
-func (l *lease) takeStamp(ctx context.Context) error {
-	guard := !l.primary && l.state.pos.Timeline == 0
-	_, err := l.send(ctx, steps{guard: guard, stamp: true}, "", nil)
-	return err
+	_, err = row.Close()
+	return pos, err
 }

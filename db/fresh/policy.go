@@ -38,7 +38,9 @@ func Bounded(budget time.Duration) Policy { return Policy{kind: kindBounded, bud
 // that the client sent is honoured all the same.
 func Any() Policy { return Policy{kind: kindAny} }
 
-// Within adds a staleness budget, for sessions whose token may be missing.
+// Within adds a staleness budget, for sessions whose token may be missing. A
+// session whose token a replica has reached is served also when the budget
+// cannot be proven, because the primary is away.
 func (p Policy) Within(budget time.Duration) Policy {
 	p.budget = budget
 	return p

@@ -273,6 +273,39 @@ func TestRowsKeepTypesAndNulls(t *testing.T) {
 	}
 }
 
+func TestChangedPlansAreAbsorbedInSnapshots(t *testing.T) {
+	b := setup(t)
+	for range 2 {
+		ctx, _ := session(t, fresh.Position{})
+		err := b.router.Snapshot(ctx, fresh.Strong(), func(ctx context.Context, tx fresh.ReadTx) error {
+			rows, err := tx.Query(ctx, "SELECT * FROM counter")
+			rows.Close()
+			return errors.Join(err, rows.Err())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.exec(t, b.Admin(t, b.Primary()), "ALTER TABLE counter ADD COLUMN IF NOT EXISTS extra int")
+	}
+}
+
+// A search that takes too long is not pushed on to the primary.
+func TestATimeOutIsToldAsOne(t *testing.T) {
+	b := setup(t, func(c *fresh.Config) {
+		for i := range c.Nodes {
+			c.Nodes[i].ReadDSN += "&options=-cstatement_timeout%3D50ms"
+		}
+	})
+	for _, p := range []fresh.Policy{fresh.Bounded(5 * second), fresh.Any().Else(fresh.ServeStale), fresh.Strong()} {
+		ctx, c := session(t, fresh.Position{})
+		err := b.router.Reader(p).QueryRow(ctx, "SELECT pg_sleep(20)::text").Scan(new(string))
+		served, _ := c.Served()
+		if !errors.Is(err, fresh.ErrUnavailable) || served.Primary != (p == fresh.Strong()) {
+			t.Errorf("%+v: %v from %+v, want ErrUnavailable from the node that was asked first", p, err, served)
+		}
+	}
+}
+
 // DDL turns the plans of pooled connections stale (SQLSTATE 0A000); nobody sees it.
 func TestChangedPlansAreAbsorbed(t *testing.T) {
 	b := setup(t)

@@ -16,7 +16,7 @@ type demand struct {
 	start   time.Time
 	token   Position // of the session; never given up, not even by ServeStale
 	floor   Position // token and budget together
-	ask     Reason   // not ReasonReplica: replicas cannot prove it, and why
+	refused Reason   // why no replica can prove it; ReasonReplica: one may
 	stamp   bool     // tell the session what was seen
 }
 
@@ -29,10 +29,10 @@ func (r *Router) compile(ctx context.Context, p Policy) demand {
 	}
 	d.floor = d.token
 	if p.kind == kindStrong {
-		d.ask = ReasonPolicy
+		d.refused = ReasonPolicy
 		return d
 	}
-	if p.budget > 0 {
+	if p.kind == kindBounded || p.budget > 0 {
 		budget, provable := r.history.floor(d.start, p.budget)
 		switch {
 		case provable && d.token.IsZero():
@@ -41,7 +41,7 @@ func (r *Router) compile(ctx context.Context, p Policy) demand {
 			d.floor = d.token.Merge(budget)
 		case !provable && (p.kind == kindBounded || d.token.IsZero()):
 			// A session whose token is there needs no budget: it can be proven alone.
-			d.ask = ReasonPrimaryDown
+			d.refused = ReasonPrimaryDown
 		}
 	}
 	r.checkTimeline(&d)
@@ -49,8 +49,7 @@ func (r *Router) compile(ctx context.Context, p Policy) demand {
 }
 
 // checkTimeline sends a token of another timeline than the primary's to the
-// primary: positions before and after a fork cannot be compared. The answer is
-// stamped, so that the session comes back with a token of today.
+// primary: positions before and after a fork cannot be compared.
 func (r *Router) checkTimeline(d *demand) {
 	if d.token.IsZero() {
 		return
@@ -64,60 +63,62 @@ func (r *Router) checkTimeline(d *demand) {
 	default:
 		r.rediscover() // another process has seen a promotion before this one
 	}
-	d.ask, d.stamp = ReasonTimeline, true
+	d.refused = ReasonTimeline
 }
 
+// A try runs a read on the connection of a lease. It may be called several
+// times, and the read is answered when it returns nil.
+type try func(context.Context, *lease) error
+
 // route answers a read: by the first replica that proves the demand, else as
-// the policy degrades. try runs the read on the connection it is given and may
-// run several times; it is done when it returns nil.
-func (r *Router) route(ctx context.Context, p Policy, try func(context.Context, *lease) error) error {
+// the policy degrades.
+func (r *Router) route(ctx context.Context, p Policy, run try) error {
 	d := r.compile(ctx, p)
-	reason := d.ask
-	if reason == ReasonReplica {
+	if d.refused == ReasonReplica {
+		var done bool
 		var err error
-		if reason, err = r.tryReplicas(ctx, &d, d.floor, try); err == nil || reason == ReasonReplica {
+		if done, d.refused, err = r.tryReplicas(ctx, &d, run); done {
 			return err
 		}
 	}
-	return r.degrade(ctx, &d, reason, try)
+	return r.degrade(ctx, &d, run)
 }
 
-// tryReplicas runs try on one candidate after the other. On failure it returns
-// why the read must go on elsewhere, or ReasonReplica with an error that is the
-// caller's own.
-func (r *Router) tryReplicas(ctx context.Context, d *demand, floor Position, try func(context.Context, *lease) error) (Reason, error) {
-	reason, failure := ReasonNoReplica, errBehind
+// tryReplicas tries one candidate after the other. The read is done when one has
+// answered, or has failed in a way that is the caller's own; else the reason
+// says why it must go on elsewhere.
+func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool, reason Reason, err error) {
 	var room [8]*node // enough for most clusters to stay off the heap
-	candidates := r.candidates(floor, d.start, room[:0])
+	candidates := r.candidates(d.floor, room[:0])
 	if len(candidates) == 0 {
-		return r.whyNone(d, floor), errBehind
+		return false, r.whyNone(d), nil
 	}
 	for i, n := range candidates {
 		wait := time.Duration(0)
 		if d.policy.kind == kindSession && i == len(candidates)-1 {
 			wait = r.config.SessionWait
 		}
-		l := &lease{router: r, node: n, demand: d, floor: floor, served: Served{Node: n.name}}
-		err := l.run(ctx, n.read, wait, try)
+		l := &lease{router: r, node: n, demand: d, floor: d.floor, served: Served{Node: n.name}}
+		err := l.run(ctx, n.read, wait, run)
 		if err == nil {
 			r.answered(d, l)
-			return ReasonReplica, nil
+			return true, ReasonReplica, nil
 		}
-		failure = err
 		switch {
 		case errors.Is(err, errBehind):
-			r.metrics.behind[n].Inc()
+			n.behind.Inc()
 			reason = d.missing(l.proven)
 		case classify(ctx, err, onReplica) == conflict:
-			return ReasonConflict, err
+			return false, ReasonConflict, nil
 		case classify(ctx, err, onReplica) == elsewhere:
 			reason = ReasonNoReplica
 			r.rediscover()
 		default:
-			return ReasonReplica, err
+			r.tell(d, l) // a failure that was read there was read there, too
+			return true, ReasonReplica, told(ctx, err, onReplica)
 		}
 	}
-	return reason, failure
+	return false, reason, nil
 }
 
 // missing names the part of the demand that pos has not reached.
@@ -129,10 +130,10 @@ func (d *demand) missing(pos Position) Reason {
 }
 
 // whyNone explains an empty list of candidates, by the standby that lacks least.
-func (r *Router) whyNone(d *demand, floor Position) Reason {
-	reason := ReasonNoReplica
+func (r *Router) whyNone(d *demand) Reason {
+	reason, cluster := ReasonNoReplica, r.cluster()
 	for _, n := range r.nodes {
-		if v := n.view.Load(); v.err == nil && v.standby && v.pos.Timeline == floor.Timeline && reason != ReasonLag {
+		if v := n.view.Load(); cluster.has(v) && v.pos.Timeline == d.floor.Timeline && reason != ReasonLag {
 			reason = d.missing(v.pos)
 		}
 	}
@@ -146,12 +147,12 @@ const keepsUp = 500 * time.Millisecond
 
 // candidates lists the replicas worth asking, the best first: those seen at or
 // past the floor, by load, then those that keep up, furthest along first.
-func (r *Router) candidates(floor Position, now time.Time, list []*node) []*node {
-	turn := int(r.turn.Add(1))
+func (r *Router) candidates(floor Position, list []*node) []*node {
+	turn, cluster := int(r.turn.Add(1)), r.cluster()
 	for i := range r.nodes {
 		n := r.nodes[(i+turn)%len(r.nodes)] // equals take turns: the sort is stable
 		v := n.view.Load()
-		if v.err != nil || !v.standby || !floor.IsZero() && v.pos.Timeline != floor.Timeline {
+		if !cluster.has(v) || !floor.IsZero() && v.pos.Timeline != floor.Timeline {
 			continue
 		}
 		if !v.pos.Reached(floor) {
@@ -183,16 +184,16 @@ func b2i(b bool) int {
 }
 
 // degrade answers a read that no replica could prove.
-func (r *Router) degrade(ctx context.Context, d *demand, reason Reason, try func(context.Context, *lease) error) error {
+func (r *Router) degrade(ctx context.Context, d *demand, run try) error {
 	switch {
 	case d.policy.degrade == Fail:
 		return ErrUnprovable
-	case d.policy.degrade == ServeStale && maybeStale(reason):
-		if err := r.serveStale(ctx, d, reason, try); !errors.Is(err, errBehind) {
+	case d.policy.degrade == ServeStale && maybeStale(d.refused):
+		if err := r.serveStale(ctx, d, run); !errors.Is(err, errBehind) {
 			return err
 		}
 	}
-	return r.readPrimary(ctx, d, reason, try)
+	return r.readPrimary(ctx, d, run)
 }
 
 // maybeStale reports whether an older answer would do. A session's own writes
@@ -204,75 +205,94 @@ func maybeStale(reason Reason) bool {
 
 // serveStale answers from the best replica that has reached the session's
 // token, and says so. errBehind means that no replica could.
-func (r *Router) serveStale(ctx context.Context, d *demand, reason Reason, try func(context.Context, *lease) error) error {
-	stale := *d
-	stale.floor = d.token
+func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 	var room [8]*node
-	candidates := r.candidates(stale.floor, d.start, room[:0])
+	candidates := r.candidates(d.token, room[:0])
 	slices.SortStableFunc(candidates, func(a, b *node) int {
 		return cmp.Compare(b.view.Load().pos.LSN, a.view.Load().pos.LSN)
 	})
 	for _, n := range candidates {
 		l := &lease{
-			router: r, node: n, demand: &stale, floor: stale.floor,
-			served: Served{Node: n.name, Stale: true, Reason: reason},
+			router: r, node: n, demand: d, floor: d.token,
+			served: Served{Node: n.name, Stale: true, Reason: d.refused},
 		}
-		err := l.run(ctx, n.read, 0, try)
+		err := l.run(ctx, n.read, 0, run)
 		if err == nil {
-			r.answered(&stale, l)
+			r.answered(d, l)
 			return nil
 		}
-		if !errors.Is(err, errBehind) && classify(ctx, err, onReplica) == final {
-			return err
+		if v := classify(ctx, err, onReplica); !errors.Is(err, errBehind) && (v == final || v == exhausted) {
+			r.tell(d, l)
+			return told(ctx, err, onReplica)
 		}
 	}
 	return errBehind
 }
 
-// readPrimary answers from the primary, within the cap.
-func (r *Router) readPrimary(ctx context.Context, d *demand, reason Reason, try func(context.Context, *lease) error) error {
+// readPrimary answers from the primary, within the cap. A token that comes here
+// is stamped anew, so that the next read may find a replica.
+func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 	primary, _ := r.currentPrimary()
 	if primary == nil {
 		return ErrNoPrimary
 	}
 	if err := r.fallback.enter(ctx); err != nil {
-		r.metrics.count(primary, ReasonShed)
+		if errors.Is(err, ErrOverloaded) {
+			primary.count(ReasonShed)
+		}
 		return err
 	}
 	defer r.fallback.leave()
+	d.stamp = d.stamp || !d.token.IsZero()
 	l := &lease{
 		router: r, node: primary, demand: d, primary: true,
-		served: Served{Node: primary.name, Primary: true, Reason: reason},
+		served: Served{Node: primary.name, Primary: true, Reason: d.refused},
 	}
-	err := l.run(ctx, primary.fallback, 0, try)
+	err := l.run(ctx, primary.fallback, 0, run)
+	if classify(ctx, err, onPrimary) == again {
+		err = l.run(ctx, primary.fallback, 0, run)
+	}
 	switch {
+	case err == nil && d.token.Timeline > l.stamp.Timeline:
+		// The token proves a promotion that this process has not seen. This node has
+		// been superseded and lacks what the session wrote since.
+		r.rediscover()
+		return ErrNoPrimary
 	case err == nil:
 		r.answered(d, l)
 		return nil
 	case classify(ctx, err, onPrimary) == elsewhere:
 		r.rediscover()
-		return errors.Join(ErrNoPrimary, err)
 	}
-	return err
+	r.tell(d, l)
+	return told(ctx, err, onPrimary)
 }
 
 // answered is the one place where a read's source is told and counted.
 func (r *Router) answered(d *demand, l *lease) {
+	r.tell(d, l)
+	l.node.count(l.served.Reason)
+	if d.carrier == nil || !d.stamp {
+		return
+	}
+	if l.primary && l.stamp.Timeline == d.token.Timeline && l.stamp.LSN < d.token.LSN {
+		r.metrics.rewound.Inc()
+		d.carrier.rewind(l.stamp)
+		return
+	}
+	d.carrier.raise(l.stamp)
+}
+
+// tell notes the source and what it had proven before the query.
+func (r *Router) tell(d *demand, l *lease) {
+	if d.carrier == nil {
+		return
+	}
 	if !l.primary {
 		l.served.Bound = -1
 		if bound, ok := r.history.bound(d.start, l.proven); ok {
 			l.served.Bound = bound
 		}
 	}
-	r.metrics.count(l.node, l.served.Reason)
-	if d.carrier == nil {
-		return
-	}
 	d.carrier.note(l.served)
-	if d.stamp {
-		if l.primary && !l.stamp.Reached(d.token) && l.stamp.Timeline == d.token.Timeline {
-			r.metrics.rewound.Inc() // a token from the primary's own future: it was restored
-		}
-		d.carrier.raise(l.stamp)
-	}
 }

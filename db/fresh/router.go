@@ -2,6 +2,7 @@ package fresh
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,11 +18,10 @@ type Router struct {
 	fallback bulkhead
 	metrics  *metrics
 
-	turn    atomic.Uint32 // rotates among equally good replicas
-	kicks   map[*node]chan struct{}
-	stop    context.CancelFunc
-	done    sync.WaitGroup // the watchers
-	commits sync.WaitGroup // COMMITs whose callers may have gone
+	turn     atomic.Uint32 // rotates among equally good replicas
+	stop     context.CancelFunc
+	watchers sync.WaitGroup
+	commits  sync.WaitGroup // COMMITs whose callers may have gone
 }
 
 // New starts to observe the nodes and returns at once; a node that is down may
@@ -37,7 +37,6 @@ func New(config Config) (*Router, error) {
 		topology: topology{known: make(chan struct{})},
 		history:  history{keep: config.Keep},
 		fallback: bulkhead{slots: make(chan struct{}, config.FallbackConns), wait: config.FallbackWait},
-		kicks:    map[*node]chan struct{}{},
 		stop:     stop,
 	}
 	for _, nc := range config.Nodes {
@@ -47,16 +46,14 @@ func New(config Config) (*Router, error) {
 			return nil, err
 		}
 		r.nodes = append(r.nodes, n)
-		r.kicks[n] = make(chan struct{}, 1)
 	}
 	r.metrics = newMetrics(r, config.Metrics)
 	for i, nc := range config.Nodes {
 		mc, err := monitorConfig(nc)
 		if err != nil {
-			r.Close()
-			return nil, err
+			return nil, errors.Join(err, r.Close(ctx))
 		}
-		r.done.Add(1)
+		r.watchers.Add(1)
 		go r.watch(ctx, r.nodes[i], mc)
 	}
 	return r, nil
@@ -73,14 +70,27 @@ func (r *Router) AwaitPrimary(ctx context.Context) error {
 	}
 }
 
-// Close waits for COMMITs under way, then closes all connections. No method
-// may be called after it.
-func (r *Router) Close() {
-	r.commits.Wait()
+// Close waits for COMMITs under way and closes all connections. If ctx ends
+// first, because a COMMIT waits for a standby that does not come back, it leaves
+// the connections as they are and returns the context's error: the process may
+// exit, and the servers finish the COMMITs without it. No method may be called
+// after Close.
+func (r *Router) Close(ctx context.Context) error {
 	r.stop()
-	r.done.Wait()
-	for _, n := range r.nodes {
-		n.close()
+	r.watchers.Wait()
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		r.commits.Wait()
+		for _, n := range r.nodes {
+			n.close()
+		}
+	}()
+	select {
+	case <-settled:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 // be repeated on another node without the caller noticing.
 type result struct {
 	fields []pgconn.FieldDescription
-	data   []byte  // the values of all rows, one after the other
-	ends   []int32 // where each value ends in data; nullValue marks NULL
+	data   []byte // the values of all rows, one after the other
+	ends   []int  // where each value ends in data; nullValue marks NULL
 	tag    pgconn.CommandTag
 }
 
@@ -33,7 +33,7 @@ func readAll(answer *pgconn.ResultReader, fields []pgconn.FieldDescription) (*re
 				continue
 			}
 			res.data = append(res.data, value...)
-			res.ends = append(res.ends, int32(len(res.data)))
+			res.ends = append(res.ends, len(res.data))
 		}
 	}
 	var err error
@@ -82,7 +82,7 @@ func (r *rows) Next() bool {
 			continue
 		}
 		r.values[i] = r.data[r.start:end:end]
-		r.start = int(end)
+		r.start = end
 	}
 	r.next++
 	return true
@@ -158,7 +158,7 @@ func (r row) Scan(dest ...any) error {
 	}
 	types := typeMaps.Get().(*pgtype.Map)
 	defer typeMaps.Put(types)
-	start := int32(0)
+	start := 0
 	for i, end := range r.res.ends[:len(dest)] {
 		var value []byte
 		if end != nullValue {

@@ -21,18 +21,25 @@ type ReadTx interface {
 // run again on another node; it must keep its effects to itself until Snapshot
 // returns nil, and must not use tx afterwards.
 func (r *Router) Snapshot(ctx context.Context, p Policy, fn func(context.Context, ReadTx) error) error {
+	if r.config.Pooler {
+		p = Strong()
+	}
 	return r.route(ctx, p, func(ctx context.Context, l *lease) error {
 		// Before BEGIN: the transaction's first statement fixes its snapshot.
 		if err := l.guard(ctx); err != nil {
 			return err
 		}
-		if err := l.transaction(ctx, fn); err != nil {
+		err := l.transaction(ctx, fn)
+		if planChanged(err) {
+			if err = l.forgetStatements(ctx); err == nil {
+				err = l.transaction(ctx, fn)
+			}
+		}
+		if err != nil || !l.demand.stamp {
 			return err
 		}
-		if !l.demand.stamp {
-			return nil
-		}
-		return l.takeStamp(ctx)
+		_, err = l.send(ctx, steps{stamp: true}, "", nil)
+		return err
 	})
 }
 

@@ -23,6 +23,11 @@ func (r *Router) publish(n *node, v view) {
 	if (before.err == nil) != (v.err == nil) {
 		r.nodeTurned(n, v)
 	}
+	if v.err != nil {
+		// Each time: a frozen node takes new connections, and the driver waits on
+		// those that it is giving up.
+		n.cutReads()
+	}
 	if v.err == nil && !v.standby && r.acceptPrimary(n, v) {
 		r.history.add(sample{at: v.at, pos: v.pos})
 	}
@@ -35,7 +40,7 @@ func (r *Router) nodeTurned(n *node, v view) {
 		return
 	}
 	r.config.Log.Warn("node does not answer", "node", n.name, "error", v.err)
-	n.cutReads()
+	n.write.Reset()
 }
 
 // acceptPrimary decides whether a node out of recovery is the primary: the
@@ -109,8 +114,8 @@ func (r *Router) currentPrimary() (*node, uint32) {
 		return nil, 0
 	}
 	v := t.primary.view.Load()
-	if v.err == nil && v.standby { // demoted, and its successor is not seen yet
-		return nil, t.timeline
+	if v.err == nil && (v.standby || v.pos.Timeline != t.timeline || v.system != t.system) {
+		return nil, t.timeline // demoted or replaced, and its successor is not seen yet
 	}
 	if v.err != nil && r.history.silentFor(time.Now()) > primaryGrace {
 		return nil, t.timeline
@@ -118,15 +123,33 @@ func (r *Router) currentPrimary() (*node, uint32) {
 	return t.primary, t.timeline
 }
 
+// cluster is what the standbys of one primary have in common; zero while no
+// primary has been seen.
+type cluster struct {
+	system   int64
+	timeline uint32
+}
+
+func (r *Router) cluster() cluster {
+	t := &r.topology
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return cluster{t.system, t.timeline}
+}
+
+// has reports whether a node was seen as a standby of the cluster, on its
+// timeline: one that stayed on a dead timeline has a history of its own.
+func (c cluster) has(v *view) bool {
+	return v.err == nil && v.standby && (c == cluster{} || v.system == c.system && v.pos.Timeline == c.timeline)
+}
+
 // rediscover has every node observed at once, because something that was just
 // seen contradicts what is believed.
 func (r *Router) rediscover() {
 	for _, n := range r.nodes {
 		select {
-		case r.kicks[n] <- struct{}{}:
+		case n.kick <- struct{}{}:
 		default: // one is pending already
 		}
 	}
 }
-
-func (r *Router) kick(n *node) <-chan struct{} { return r.kicks[n] }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,11 +49,8 @@ func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) er
 		if meaning == elsewhere {
 			r.rediscover()
 		}
-		if meaning == final || try == maxTries || !backOff(ctx, try) {
-			if meaning == elsewhere {
-				return errors.Join(ErrNoPrimary, err)
-			}
-			return err
+		if meaning == final || meaning == exhausted || try == maxTries || !backOff(ctx, try) {
+			return told(ctx, err, onPrimary)
 		}
 		r.metrics.retries.Inc()
 	}
@@ -73,23 +69,39 @@ func backOff(ctx context.Context, try int) bool {
 }
 
 func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx) error) error {
-	primary, _ := r.currentPrimary()
+	primary, timeline := r.currentPrimary()
 	if primary == nil {
 		return ErrNoPrimary
+	}
+	c := CarrierFrom(ctx)
+	if c != nil {
+		if token, _ := c.Token(); token.Timeline > timeline {
+			r.rediscover() // the session has met a newer primary than the one known here
+			return ErrNoPrimary
+		}
 	}
 	conn, err := primary.write.Acquire(ctx)
 	if err != nil {
 		return err
 	}
+	committing := false
+	defer func() { // also when fn panics
+		if !committing {
+			conn.Release()
+		}
+	}()
 	if err := runTx(ctx, conn.Conn(), fn); err != nil {
-		conn.Release()
 		return err
 	}
+	committing = true // and the connection commit's own
 	pos, err := r.commit(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if c := CarrierFrom(ctx); c != nil {
+	if _, now := r.currentPrimary(); pos.Timeline < now {
+		return fmt.Errorf("%w: committed on a superseded primary", ErrCommitUnknown)
+	}
+	if c != nil {
 		c.raise(pos)
 		c.note(Served{Node: primary.name, Primary: true, Reason: ReasonPolicy})
 	}
@@ -104,7 +116,14 @@ func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx
 		_ = conn.Close(context.WithoutCancel(ctx))
 		return errDemoted
 	}
-	if err := fn(ctx, conn); err != nil {
+	err := fn(ctx, conn)
+	if err == nil && conn.PgConn().TxStatus() != 'T' {
+		err = errSwallowed // or fn ended the transaction itself
+	}
+	if err == nil {
+		err = ctx.Err() // nobody waits any more: better a rollback than a doubt
+	}
+	if err != nil {
 		return errors.Join(err, rollback(ctx, conn))
 	}
 	return nil
@@ -137,6 +156,11 @@ func (r *Router) commit(ctx context.Context, conn *pgxpool.Conn) (Position, erro
 	case c := <-done:
 		return c.pos, c.err
 	case <-ctx.Done():
+	}
+	select {
+	case c := <-done: // both were ready
+		return c.pos, c.err
+	default:
 		return Position{}, errors.Join(ErrCommitUnknown, ctx.Err())
 	}
 }
@@ -153,7 +177,7 @@ func sendCommit(ctx context.Context, conn *pgconn.PgConn) (Position, error) {
 	switch {
 	case len(results) > 0 && results[0].CommandTag.String() == "ROLLBACK":
 		return Position{}, errSwallowed
-	case len(results) == 0 && errors.As(err, &pgErr) && !strings.HasPrefix(pgErr.Code, "57P") && pgErr.Code != "40003":
+	case len(results) == 0 && errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR" && pgErr.Code != "40003" && pgErr.Code != "08007":
 		return Position{}, err // the COMMIT itself was refused, as by a deferred constraint
 	case err != nil:
 		return Position{}, errors.Join(ErrCommitUnknown, err)

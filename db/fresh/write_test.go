@@ -67,6 +67,29 @@ func TestAnErrorRollsBack(t *testing.T) {
 	}
 }
 
+// A panic in the function gives the connection back, without its transaction.
+func TestAPanicLeavesNothingBehind(t *testing.T) {
+	b := setup(t, func(c *fresh.Config) { c.WriteConns = 1 })
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		ctx, _ := session(t, fresh.Position{})
+		_ = b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+			if _, err := tx.Exec(ctx, addOne); err != nil {
+				t.Error(err)
+			}
+			panic("mistake")
+		})
+	}()
+	b.add(t) // on the only connection, and past the row's lock
+	if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 1 {
+		t.Errorf("n = %d, want 1", n)
+	}
+}
+
 // COMMIT of a failed transaction succeeds with the tag ROLLBACK.
 func TestASwallowedErrorIsNotACommit(t *testing.T) {
 	b := setup(t)
@@ -195,6 +218,39 @@ func TestACallerThatLeavesDoesNotCancelItsCommit(t *testing.T) {
 		n, _ := b.read(t, fresh.Strong(), fresh.Position{})
 		return n == 1
 	})
+}
+
+// A process that is asked to stop does not wait for a standby for ever.
+func TestCloseDoesNotWaitForEver(t *testing.T) {
+	b := setup(t)
+	router, err := fresh.New(b.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, _ := session(t, fresh.Position{})
+	if err := router.AwaitPrimary(ctx); err != nil {
+		t.Fatal(err)
+	}
+	withoutStandbys(t, b)
+	result := make(chan error)
+	go func() {
+		result <- router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+			_, err := tx.Exec(ctx, addOne)
+			return err
+		})
+	}()
+	waitingCommit(t, b)
+	soon, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := router.Close(soon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close: %v, want DeadlineExceeded", err)
+	}
+	for _, n := range b.Replicas() {
+		dbtest.Do(t, n.Thaw)
+	}
+	if err := <-result; err != nil {
+		t.Errorf("the COMMIT that Close left alone: %v", err)
+	}
 }
 
 // The server stops waiting, warns, and answers COMMIT: that is no success.

@@ -161,7 +161,7 @@ func (e *Env) NewRouter(tb testing.TB, config fresh.Config) *fresh.Router {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(router.Close)
+	tb.Cleanup(func() { CloseRouter(tb, router) })
 	Eventually(tb, "the router knows every node", func() bool {
 		nodes, writable := router.Status()
 		for _, n := range nodes {
@@ -170,6 +170,16 @@ func (e *Env) NewRouter(tb testing.TB, config fresh.Config) *fresh.Router {
 		return writable
 	})
 	return router
+}
+
+// CloseRouter closes a router; a test that left a COMMIT waiting fails.
+func CloseRouter(tb testing.TB, router *fresh.Router) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Limit)
+	defer cancel()
+	if err := router.Close(ctx); err != nil {
+		tb.Errorf("close the router: %v", err)
+	}
 }
 
 // DSN returns a node's connection string for the test's database.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/alecthomas/kong"
 )
@@ -15,6 +16,12 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the schema up to date, or look at it."`
 	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`
 	Cluster clusterCmd `cmd:"" help:"Run a local primary with standbys, and break it on purpose."`
+}
+
+// warnings is the log of a command that talks to a person: what it has to say
+// goes to its output, and the log only says what is wrong.
+func warnings(app *app) *slog.Logger {
+	return slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // parse returns the command to run. It is nil when help was asked for, or when

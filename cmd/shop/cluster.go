@@ -57,29 +57,42 @@ func (c *clusterUpCmd) Run(ctx context.Context, app *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cluster.Close()) }()
-	printCluster(app.stdout, cluster)
+	if err := printCluster(ctx, app.stdout, cluster); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	fmt.Fprintln(app.stderr, "stopping the cluster")
 	return nil
 }
 
-func printCluster(out io.Writer, cluster *pgcluster.Cluster) {
+func printCluster(ctx context.Context, out io.Writer, cluster *pgcluster.Cluster) error {
+	primary, err := cluster.Primary(ctx)
+	if err != nil {
+		return err
+	}
 	flags := clusterNodes(cluster)
-	fmt.Fprintf(out, `
-For shop migrate, seed and serve in a second terminal:
-  export SHOP_CLUSTER_DIR=%s
-  export SHOP_MIGRATE_DSN='%s'
-  export SHOP_NODES='%s'
-  export SHOP_READ_USER=%s SHOP_READ_PASSWORD=%s
-And to break things there:
-  shop cluster status
-  shop cluster pause             every standby stops replaying
-  shop cluster resume
-  shop cluster kill primary      then: shop cluster promote replica-1
-                                 and:  shop cluster rejoin primary (and replica-2)
-Ctrl-C here ends it.
-`, cluster.Dir(), cluster.Nodes()[0].DSN("shop_owner"), flags.Nodes, flags.ReadUser, flags.ReadPassword)
+	_, err = strings.NewReplacer(
+		"{shop}", commandName(), "{dir}", cluster.Dir(), "{owner}", primary.DSN("shop_owner"),
+		"{nodes}", flags.Nodes, "{user}", flags.ReadUser, "{password}", flags.ReadPassword,
+	).WriteString(out, clusterText)
+	return err
 }
+
+const clusterText = `
+For {shop} migrate, seed and serve in a second terminal:
+  export SHOP_CLUSTER_DIR={dir}
+  export SHOP_MIGRATE_DSN='{owner}'
+  export SHOP_NODES='{nodes}'
+  export SHOP_READ_USER={user} SHOP_READ_PASSWORD={password}
+  export SHOP_TOKEN_KEY="$(openssl rand -base64 32)"
+And to break things there:
+  {shop} cluster status
+  {shop} cluster pause             every standby stops replaying
+  {shop} cluster resume
+  {shop} cluster kill primary      then: {shop} cluster promote replica-1
+                                   and:  {shop} cluster rejoin primary (and replica-2)
+Ctrl-C here ends it.
+`
 
 // clusterNodes is what SHOP_NODES and its companions would say of the cluster.
 func clusterNodes(cluster *pgcluster.Cluster) nodeFlags {

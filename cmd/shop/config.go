@@ -36,8 +36,10 @@ type serveCmd struct {
 
 	ReadConns     int32 `env:"SHOP_READ_CONNS" default:"16" help:"Connections for reads, per node."`
 	WriteConns    int32 `env:"SHOP_WRITE_CONNS" default:"16" help:"Connections for transactions."`
-	FallbackConns int32 `env:"SHOP_FALLBACK_CONNS" default:"4" help:"How many reads may be on the primary at once when no replica will do."`
+	FallbackConns int32 `env:"SHOP_FALLBACK_CONNS" default:"0" help:"How many reads may be on the primary at once when no replica will do. Default: 4; with one node, as many as read connections."`
 	Pooler        bool  `env:"SHOP_POOLER" help:"A transaction-mode pooler is in front of the nodes: prove each read anew."`
+
+	SecureCookies bool `env:"SHOP_SECURE_COOKIES" help:"A proxy in front ends TLS: mark cookies Secure all the same."`
 
 	Currency        string        `env:"SHOP_CURRENCY" default:"EUR" help:"ISO 4217 code of the shop's one currency."`
 	RequestTimeout  time.Duration `env:"SHOP_REQUEST_TIMEOUT" default:"10s" help:"Deadline of a request."`
@@ -49,8 +51,8 @@ type serveCmd struct {
 // settings is a serveCmd that was found to be in order.
 type settings struct {
 	serveCmd
-	router fresh.Config
-	keys   *fresh.Keyring
+	reads fresh.Config
+	keys  *fresh.Keyring
 }
 
 // configErrors collects everything that is wrong, so that one start shows all.
@@ -80,12 +82,9 @@ func (c serveCmd) settings() (settings, error) {
 	var errs configErrors
 	s := settings{serveCmd: c}
 	s.keys = c.keyring(&errs)
-	s.router = fresh.Config{
-		Nodes: c.parseNodes(&errs), Pooler: c.Pooler,
+	s.reads = fresh.Config{
+		Nodes: c.parseNodes(&errs), Pooler: c.Pooler, SecureCookies: c.SecureCookies,
 		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
-	}
-	if len(s.router.Nodes) == 1 {
-		s.router.FallbackConns = c.ReadConns // every read is on the primary: none falls back
 	}
 	c.checkAddresses(&errs)
 	c.checkLimits(&errs)
@@ -127,10 +126,16 @@ func (f nodeFlags) readDSN(dsn string) (string, error) {
 		return dsn, nil
 	}
 	u, err := url.Parse(dsn)
-	if err != nil || u.Host == "" {
+	switch {
+	case err != nil || u.Host == "":
 		return "", errors.New("with a read user the DSN must have the form postgres://host/database")
+	case u.Query().Has("user") || u.Query().Has("password"): // they would win over ours
+		return "", errors.New("with a read user the DSN must name its own before the @")
 	}
-	u.User = url.UserPassword(f.ReadUser, f.ReadPassword)
+	u.User = url.User(f.ReadUser)
+	if f.ReadPassword != "" { // else PGPASSWORD or a password file
+		u.User = url.UserPassword(f.ReadUser, f.ReadPassword)
+	}
 	return u.String(), nil
 }
 
@@ -182,7 +187,7 @@ func (c serveCmd) checkLimits(errs *configErrors) {
 	positive("--session-budget", c.SessionBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
 	positive("--read-conns", c.ReadConns > 0 && c.ReadConns <= 1000, "1 to 1000")
 	positive("--write-conns", c.WriteConns > 0 && c.WriteConns <= 1000, "1 to 1000")
-	positive("--fallback-conns", c.FallbackConns > 0 && c.FallbackConns <= 1000, "1 to 1000")
+	positive("--fallback-conns", c.FallbackConns >= 0 && c.FallbackConns <= 1000, "0 (automatic) to 1000")
 	positive("--request-timeout", c.RequestTimeout > 0, "more than 0, for example 10s")
 	positive("--shutdown-timeout", c.ShutdownTimeout > 0, "more than 0, for example 10s")
 	positive("--max-in-flight", c.MaxInFlight > 0, "more than 0")

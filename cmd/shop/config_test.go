@@ -24,6 +24,7 @@ func TestConfigurationErrors(t *testing.T) {
 		{"a DSN that is none", func(c *serveCmd) { c.Nodes = "a=postgres://u:hunter2@:x/" }, []string{"SHOP_NODES"}},
 		{"many hosts", func(c *serveCmd) { c.Nodes = "a=postgres://u:hunter2@h1:1;h2:2/d" }, []string{"SHOP_NODES"}},
 		{"read user with a keyword DSN", func(c *serveCmd) { c.Nodes, c.ReadUser = "a=host=h password=hunter2", "ro" }, []string{"SHOP_NODES"}},
+		{"user in the query", func(c *serveCmd) { c.Nodes, c.ReadUser = "a=postgres://h/d?user=shop_rw&password=hunter2", "ro" }, []string{"SHOP_NODES"}},
 		{"no key", func(c *serveCmd) { c.TokenKey = "" }, []string{"SHOP_TOKEN_KEY"}},
 		{"short key", func(c *serveCmd) { c.TokenKey = "aHVudGVyMg==" }, []string{"SHOP_TOKEN_KEY"}},
 		{"key that is not base64", func(c *serveCmd) { c.TokenKey = "hunter2!" }, []string{"SHOP_TOKEN_KEY"}},
@@ -70,7 +71,7 @@ func TestReadsUseTheReadUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := set.router.Nodes[0].ReadDSN, "postgres://shop_ro:p%40ss@127.0.0.1:5432/shop"; got != want {
+	if got, want := set.reads.Nodes[0].ReadDSN, "postgres://shop_ro:p%40ss@127.0.0.1:5432/shop"; got != want {
 		t.Errorf("read DSN %q, want %q", got, want)
 	}
 }
@@ -88,6 +89,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve", "--addr"}, 2, "addr"},
 		{[]string{"serve"}, 1, "SHOP_NODES"},
 		{[]string{"seed", "--products", "0"}, 1, "--products"},
+		{[]string{"demo", "--products", "0"}, 1, "--products"},
 		{[]string{"migrate", "up"}, 2, "dsn"},
 		{[]string{"migrate", "roles"}, 0, "shop_ro"},
 	} {

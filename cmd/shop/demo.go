@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -32,6 +31,11 @@ type demoCmd struct {
 
 // Run holds a whole shop until ctx ends, and leaves nothing behind.
 func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
+	// The reads that prepare the tour must see what the demo itself loads.
+	ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(fresh.Position{}))
+	if err := checkProducts(c.Products); err != nil {
+		return err
+	}
 	start := time.Now()
 	listener, err := listen(ctx, c.Addr) // first: a port in use should not cost ten seconds to find out
 	if err != nil {
@@ -46,21 +50,39 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 		fmt.Fprintln(app.stderr, "stopping the servers")
 		err = errors.Join(err, cluster.Close())
 	}()
-	step(app, "schema")
-	if _, err := migrations.Up(ctx, cluster.Nodes()[0].DSN("shop_owner")); err != nil {
-		return err
-	}
-	s, err := c.server(cluster, app)
+	s, err := c.shop(ctx, cluster, app)
 	if err != nil {
 		return err
 	}
-	if err := c.fill(ctx, s.router, app); err != nil {
-		s.router.Close()
+	product, err := s.anyProduct(ctx)
+	if err != nil {
+		s.closeRouter()
 		return err
 	}
 	fmt.Fprintf(app.stderr, "ready after %.1f s\n", time.Since(start).Seconds())
-	c.tour(app, cluster, listener.Addr())
+	c.tour(app, cluster, listener.Addr(), product)
 	return s.serve(ctx, listener)
+}
+
+// shop migrates, connects and fills.
+func (c *demoCmd) shop(ctx context.Context, cluster *pgcluster.Cluster, app *app) (*server, error) {
+	primary, err := cluster.Primary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	step(app, "schema")
+	if _, err := migrations.Up(ctx, primary.DSN("shop_owner")); err != nil {
+		return nil, err
+	}
+	s, err := c.server(cluster, app)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.fill(ctx, s.router, app); err != nil {
+		s.closeRouter()
+		return nil, err
+	}
+	return s, nil
 }
 
 func step(app *app, what string) { fmt.Fprintln(app.stderr, what) }
@@ -88,7 +110,7 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, app *app) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newServer(set, slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	return newServer(set, warnings(app))
 }
 
 // fill loads the sample catalog; a reopened folder keeps the one it has.
@@ -107,12 +129,33 @@ func (c *demoCmd) fill(ctx context.Context, router *fresh.Router, app *app) erro
 
 const demoSeed = 1
 
+// anyProduct is one to try things with: the newest that is in stock.
+func (s *server) anyProduct(ctx context.Context) (catalog.Product, error) {
+	inStock := true
+	list, _, err := s.catalog.Products(ctx, catalog.ListQuery{
+		Filter: catalog.Filter{InStock: &inStock}, Sort: catalog.Newest, Limit: 1,
+	})
+	if err != nil {
+		return catalog.Product{}, err
+	}
+	if len(list) == 0 {
+		return catalog.Product{}, errors.New("the catalog has no product in stock")
+	}
+	return s.catalog.Product(ctx, list[0].Slug)
+}
+
 // tour prints what to try. Every line can be typed as it stands.
-func (c *demoCmd) tour(app *app, cluster *pgcluster.Cluster, addr net.Addr) {
-	product := seed.Generate(c.Products, demoSeed).Products[0]
+func (c *demoCmd) tour(app *app, cluster *pgcluster.Cluster, addr net.Addr, product catalog.Product) {
+	variant := product.Variants[0]
+	for _, v := range product.Variants {
+		if v.Available > 0 {
+			variant = v
+			break
+		}
+	}
 	fmt.Fprint(app.stdout, strings.NewReplacer(
 		"{shop}", commandName(), "{dir}", cluster.Dir(),
-		"{kept}", c.kept(), "{url}", "http://"+addr.String(), "{slug}", product.Slug, "{variant}", product.Variants[0].ID.String(),
+		"{kept}", c.kept(), "{url}", "http://"+addr.String(), "{slug}", product.Slug, "{variant}", variant.ID.String(),
 	).Replace(tourText))
 }
 
@@ -138,7 +181,7 @@ The shop is at {url}/v1/products
    CART_ID=$(echo "$CART" | sed 's/^{"id":"\([^"]*\)".*/\1/')
    curl -si -b jar.txt -H "Authorization: Bearer $SHOPPER" {url}/v1/carts/$CART_ID
 
-3. In a second terminal, stop the replicas from replaying. Repeat 1 after more than 5 seconds, and the whole of 2 at any time:
+3. In a second terminal, stop the replicas from replaying. Repeat 2 at once, and 1 after more than 5 seconds:
 
    {shop} cluster pause --dir {dir}
 

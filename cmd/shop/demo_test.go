@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -55,6 +56,39 @@ func TestDemo(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
+// A folder that is kept is opened again with its orders and its catalog, and
+// the tour speaks of a product that is in it.
+func TestDemoReopensItsFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "demo")
+	for parent := filepath.Dir(dir); parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
+		if err := os.Chmod(parent, 0o711); err != nil { // run by root, the servers are another user's
+			t.Fatal(err)
+		}
+	}
+	var pages []string
+	for _, products := range []string{"20", "30"} {
+		var out buffer
+		ctx, interrupt := context.WithCancel(context.Background())
+		exit := make(chan int)
+		go func() {
+			exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--products", products, "--replicas", "0", "--dir", dir}, &app{&out, &out})
+		}()
+		dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
+		page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
+		if a := send(t, "GET", page, nil); a.status != 200 {
+			t.Errorf("%s: %d", page, a.status)
+		}
+		pages = append(pages, filepath.Base(page))
+		interrupt()
+		if code := <-exit; code != 0 {
+			t.Errorf("exit %d:\n%s", code, out.String())
+		}
+	}
+	if pages[0] != pages[1] {
+		t.Errorf("the catalog of %v was not kept", pages)
 	}
 }
 

@@ -17,11 +17,15 @@ import (
 var problems = []web.Mapping{
 	{Err: fresh.ErrCommitUnknown, Problem: web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "outcome_unknown", RetryAfter: time.Second,
-		Detail: "It is not known whether this was done. Send the same request with the same Idempotency-Key again.",
+		Detail: "It is not known whether this was done. With an Idempotency-Key, send the same request again; without one, look first.",
 	}},
 	{Err: fresh.ErrNoPrimary, Problem: web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "primary_unavailable", RetryAfter: time.Second,
 		Detail: "The database does not accept this at the moment. Nothing was done.",
+	}},
+	{Err: fresh.ErrUnavailable, Problem: web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "database_unavailable", RetryAfter: 2 * time.Second,
+		Detail: "The database could not do this in time. Nothing was done.",
 	}},
 	{Err: fresh.ErrOverloaded, Problem: web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: time.Second,

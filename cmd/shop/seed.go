@@ -25,10 +25,7 @@ type seedCmd struct {
 func (c *seedCmd) Run(ctx context.Context, app *app) error {
 	var errs configErrors
 	nodes := c.parseNodes(&errs)
-	if c.Products < 1 || c.Products > 1_000_000 {
-		errs.add("--products", "is out of range", "1 to 1000000")
-	}
-	if err := errs.err(); err != nil {
+	if err := errors.Join(errs.err(), checkProducts(c.Products)); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -36,11 +33,11 @@ func (c *seedCmd) Run(ctx context.Context, app *app) error {
 	if err != nil {
 		return err
 	}
-	router, err := fresh.New(fresh.Config{Nodes: nodes})
+	router, err := fresh.New(fresh.Config{Nodes: nodes, Log: warnings(app)})
 	if err != nil {
 		return err
 	}
-	defer router.Close()
+	defer router.Close(context.WithoutCancel(ctx))
 	if err := awaitPrimary(ctx, router); err != nil {
 		return err
 	}
@@ -52,6 +49,13 @@ func (c *seedCmd) Run(ctx context.Context, app *app) error {
 		return err
 	}
 	fmt.Fprintf(app.stdout, "loaded %d products in %v\n", len(in.Products), time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+func checkProducts(n int) error {
+	if n < 1 || n > 1_000_000 {
+		return fmt.Errorf("--products %d is out of range: 1 to 1000000", n)
+	}
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (c *serveCmd) Run(ctx context.Context, app *app) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	log.Info("serving", "url", "http://"+listener.Addr().String(), "nodes", len(settings.router.Nodes))
+	log.Info("serving", "url", "http://"+listener.Addr().String(), "nodes", len(settings.reads.Nodes))
 	return s.serve(ctx, listener)
 }
 
@@ -61,7 +61,7 @@ type server struct {
 // newServer connects nothing yet: nodes may come up later.
 func newServer(set settings, log *slog.Logger) (*server, error) {
 	s := &server{settings: set, log: log, registry: prometheus.NewRegistry()}
-	config := set.router
+	config := set.reads
 	config.Log, config.Metrics = log, s.registry
 	var err error
 	if s.router, err = fresh.New(config); err != nil {
@@ -106,15 +106,18 @@ func (s *server) httpServer() *http.Server {
 }
 
 // serve answers requests until ctx ends, lets those under way finish, and
-// closes the router.
+// closes the router. It ends after twice ShutdownTimeout at the latest.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
-	defer s.router.Close()
+	defer s.closeRouter()
+	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	public := s.httpServer()
+	public.BaseContext = func(net.Listener) context.Context { return requests }
 	internal, err := s.serveInternal(ctx)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer internal.Close()
-	public := s.httpServer()
 	failed := make(chan error, 1)
 	go func() { failed <- public.Serve(listener) }()
 	select {
@@ -123,9 +126,35 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.log.Info("stopping: no new requests", "wait", s.ShutdownTimeout)
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.ShutdownTimeout)
+	if err := shutdown(public, s.ShutdownTimeout); err == nil {
+		return nil
+	}
+	s.log.Warn("giving up requests that are still under way")
+	abandon() // they answer 503 now
+	if err := shutdown(public, abandonWait); err == nil {
+		return nil
+	}
+	return public.Close()
+}
+
+// abandonWait is how long a request that was given up may take to say so.
+const abandonWait = time.Second
+
+func shutdown(server *http.Server, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	return public.Shutdown(stop)
+	return server.Shutdown(ctx)
+}
+
+// closeRouter leaves COMMITs alone that still wait for a standby: the server
+// goes on with them, and their callers have been told that the outcome is
+// unknown.
+func (s *server) closeRouter() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.ShutdownTimeout)
+	defer cancel()
+	if err := s.router.Close(ctx); err != nil {
+		s.log.Warn("COMMITs still wait for a standby; what becomes of them is not known here", "error", err)
+	}
 }
 
 // serveInternal serves /metrics, when an address was given for it.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/leeway/internal/dbtest"
 )
@@ -59,6 +60,49 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 	}
 	if a := <-got; a.status != 200 {
 		t.Errorf("%d %s, want the answer to a request under way", a.status, a.body)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// With every standby gone a COMMIT waits, and Ctrl-C must end the process all
+// the same.
+func TestStoppingDoesNotWaitForAStandby(t *testing.T) {
+	s := newShop(t)
+	set := s.settings
+	set.ShutdownTimeout = 200 * time.Millisecond
+	second, err := newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- second.serve(ctx, listener) }()
+	if err := second.router.AwaitPrimary(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range s.Replicas() {
+		t.Cleanup(func() { dbtest.Do(t, n.Thaw) })
+		dbtest.Do(t, n.Freeze)
+	}
+	got := make(chan answer)
+	go func() {
+		got <- send(t, "POST", "http://"+listener.Addr().String()+"/v1/carts", strings.NewReader(`{}`))
+	}()
+	observer := s.Admin(t, s.Primary())
+	dbtest.Eventually(t, "a COMMIT waits", func() bool {
+		var waits bool
+		err := observer.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database())").Scan(&waits)
+		return err == nil && waits
+	})
+	stop()
+	if a := <-got; a.status != 503 || a.field("code") != "outcome_unknown" {
+		t.Errorf("%d %s, want 503 outcome_unknown", a.status, a.body)
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -22,7 +22,7 @@ type seedCmd struct {
 }
 
 // Run loads everything or, on any error, nothing.
-func (c *seedCmd) Run(ctx context.Context, app *app) error {
+func (c *seedCmd) Run(ctx context.Context, app *app) (err error) {
 	var errs configErrors
 	nodes := c.parseNodes(&errs)
 	if err := errors.Join(errs.err(), checkProducts(c.Products)); err != nil {
@@ -37,7 +37,11 @@ func (c *seedCmd) Run(ctx context.Context, app *app) error {
 	if err != nil {
 		return err
 	}
-	defer router.Close(context.WithoutCancel(ctx))
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), primaryWait)
+		defer cancel()
+		err = errors.Join(err, router.Close(closing))
+	}()
 	if err := awaitPrimary(ctx, router); err != nil {
 		return err
 	}

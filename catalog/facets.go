@@ -22,7 +22,8 @@ type Facet struct {
 }
 
 // FacetValue counts the products that choosing it would leave, with all other
-// filters as they are.
+// filters as they are. A category counts its descendants too and is offered
+// beside them, so the counts of a category facet do not add up.
 type FacetValue struct {
 	Value    string `json:"value"`
 	Label    string `json:"label"`

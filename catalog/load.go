@@ -14,8 +14,9 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-// Import is a whole catalog, ready to be loaded: every id is set, every parent
-// comes with it or is already there.
+// Import is a whole catalog, ready to be loaded: every id is set, and every
+// category that a product or a category refers to comes with it, also one that
+// the database already has, which is then found by its slug.
 type Import struct {
 	Categories []ImportCategory
 	Products   []ImportProduct
@@ -70,6 +71,9 @@ const loadBatch = 2000
 // half of a catalog. 20,000 products of 3 variants take about 5 s. Errors
 // include ErrNotEmpty, ErrTaken and those of db.Write.
 func (s *Store) Load(ctx context.Context, in Import, options LoadOptions) error {
+	if err := in.complete(); err != nil {
+		return err
+	}
 	return s.db.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
 		if !options.Add {
 			found, err := q.AnyProduct(ctx)
@@ -89,6 +93,26 @@ func (s *Store) Load(ctx context.Context, in Import, options LoadOptions) error 
 		}
 		return q.AnalyzeCatalog(ctx)
 	})
+}
+
+// complete names the first reference that leads out of the import. The foreign
+// keys would refuse it as well, in the middle of the load and without a name.
+func (in Import) complete() error {
+	known := make(map[id.ID]bool, len(in.Categories))
+	for _, c := range in.Categories {
+		known[c.ID] = true
+	}
+	for _, c := range in.Categories {
+		if !c.Parent.IsZero() && !known[c.Parent] {
+			return fmt.Errorf("category %s: its parent is not in the import", c.Slug)
+		}
+	}
+	for _, p := range in.Products {
+		if !known[p.Category] {
+			return fmt.Errorf("product %s: its category is not in the import", p.Slug)
+		}
+	}
+	return nil
 }
 
 // loadCategories returns the id under which each category of the import stands

@@ -45,6 +45,53 @@ func variants(in catalog.Import) (n int) {
 	return n
 }
 
+// A variant that moves to another product changes what lists show of both.
+func TestMovedVariantIsShownWhereItIs(t *testing.T) {
+	t.Parallel()
+	s, category := newShop(t), catalog.ImportCategory{ID: id.New(), Slug: "tea", Name: "Tea"}
+	product := func(slug, size string, price int64, stock int) catalog.ImportProduct {
+		return catalog.ImportProduct{ID: id.New(), Category: category.ID, Slug: slug, Name: slug, Variants: []catalog.ImportVariant{
+			{ID: id.New(), SKU: slug, Options: map[string]string{"size": size}, Price: price, Stock: stock},
+		}}
+	}
+	from, to := product("from", "s", 100, 5), product("to", "m", 300, 0)
+	s.load(t, catalog.Import{
+		Categories: []catalog.ImportCategory{category}, Products: []catalog.ImportProduct{from, to},
+	})
+	s.exec(t, "UPDATE variants SET product_id = $1 WHERE id = $2", to.ID, from.Variants[0].ID)
+	for product, want := range map[id.ID]string{
+		from.ID: "f f {}",
+		to.ID:   "t 100 300 t {size:m,size:s}",
+	} {
+		if got := scan[string](t, s, `SELECT concat_ws(' ', listed, price_min, price_max, in_stock, option_tags)
+			FROM products WHERE id = $1`, product); got != want {
+			t.Errorf("the product is %q, want %q", got, want)
+		}
+	}
+	if n := scan[int](t, s, "SELECT product_count FROM categories"); n != 1 {
+		t.Errorf("the category counts %d products, want 1", n)
+	}
+}
+
+func TestLoadSaysWhichReferenceIsMissing(t *testing.T) {
+	t.Parallel()
+	s, category := newShop(t), catalog.ImportCategory{ID: id.New(), Slug: "tea", Name: "Tea"}
+	orphan := catalog.ImportCategory{ID: id.New(), Parent: id.New(), Slug: "green-tea", Name: "Green tea"}
+	s.load(t, catalog.Import{Categories: []catalog.ImportCategory{category}})
+	for want, in := range map[string]catalog.Import{
+		"category green-tea: its parent is not in the import": {Categories: []catalog.ImportCategory{category, orphan}},
+		// In the database is not enough: only a slug says what is the same there.
+		"product sencha: its category is not in the import": {Products: []catalog.ImportProduct{
+			{ID: id.New(), Category: category.ID, Slug: "sencha", Name: "Sencha"},
+		}},
+	} {
+		err := s.store.Load(t.Context(), in, catalog.LoadOptions{})
+		if err == nil || err.Error() != want {
+			t.Errorf("err = %v, want %s", err, want)
+		}
+	}
+}
+
 func TestLoadRefusesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	s, in := newLoadedShop(t, 20)

@@ -9,6 +9,7 @@ import (
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/seed"
 )
 
 type searchAnswer struct {
@@ -131,9 +132,21 @@ func TestFacets(t *testing.T) {
 // Each facet value promises how many products choosing it leaves.
 func TestFacetsKeepTheirPromise(t *testing.T) {
 	t.Parallel()
-	s, _ := newLoadedShop(t, 300)
+	s, in := newShop(t), seed.Generate(600, 1)
+	parent := in.Categories[0]
+	for i := range in.Products {
+		if i%8 == 0 { // a parent with products of its own, beside its descendants'
+			in.Products[i].Category = parent.ID
+		}
+	}
+	s.load(t, in)
 	base := []string{"q", "oak or linen or steel", "option", "color:rust", "limit", "100"}
 	got := fetch[searchAnswer](t, s, query("/v1/search", append(base, "facets", "category,price")...))
+	own := slices.DeleteFunc(slices.Clone(got.Data), func(h catalog.Hit) bool { return h.Product.Category.Slug != parent.Slug })
+	all := fetch[searchAnswer](t, s, query("/v1/search", append(slices.Clone(base), "category", parent.Slug)...)).Data
+	if len(own) == 0 || len(own) == len(all) {
+		t.Fatalf("%d hits in %s itself of %d below it, so the test shows nothing", len(own), parent.Slug, len(all))
+	}
 	checked := 0
 	for _, f := range got.Facets {
 		for _, v := range f.Values {
@@ -149,6 +162,9 @@ func TestFacetsKeepTheirPromise(t *testing.T) {
 			}
 			checked++
 		}
+	}
+	if !slices.ContainsFunc(got.Facets[0].Values, func(v catalog.FacetValue) bool { return v.Value == parent.Slug }) {
+		t.Errorf("%s, which has hits, is not offered", parent.Slug)
 	}
 	if checked < 5 {
 		t.Errorf("only %d facet values, so the test shows little", checked)

@@ -1,6 +1,7 @@
 -- +goose Up
 
--- Trusted since PostgreSQL 13: the owner of the database may create it.
+-- Trusted since PostgreSQL 13: who may CREATE in the database may create it, and
+-- roles.sql grants that to shop_owner, who need not own the database.
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
 CREATE TABLE categories (
@@ -120,14 +121,16 @@ CREATE TRIGGER variants_inserted AFTER INSERT ON variants
 
 -- +goose StatementBegin
 -- A sale that leaves some stock changes nothing a list shows, and must not
--- queue all buyers of a product's variants behind the product's row.
+-- queue all buyers of a product's variants behind the product's row. A variant
+-- that moves changes two products, the one it left and the one it came to.
 CREATE FUNCTION variants_updated() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM keep_product_summaries(ARRAY(
-        SELECT DISTINCT n.product_id FROM new_rows n JOIN old_rows o USING (id)
-        WHERE (n.price, n.active, n.options, n.stock_quantity > 0)
-            IS DISTINCT FROM (o.price, o.active, o.options, o.stock_quantity > 0)));
+        SELECT DISTINCT touched.id FROM new_rows n JOIN old_rows o USING (id)
+        CROSS JOIN LATERAL (VALUES (n.product_id), (o.product_id)) AS touched (id)
+        WHERE (n.product_id, n.price, n.active, n.options, n.stock_quantity > 0)
+            IS DISTINCT FROM (o.product_id, o.price, o.active, o.options, o.stock_quantity > 0)));
     RETURN NULL;
 END $$;
 -- +goose StatementEnd

@@ -101,7 +101,10 @@ CREATE TABLE stock_movements (
 );
 CREATE INDEX stock_movements_variant ON stock_movements (variant_id, created_at DESC, id DESC);
 
-GRANT SELECT ON shoppers, carts, cart_lines, orders, order_lines, order_history, idempotency_keys, stock_movements TO shop_ro, shop_rw;
+GRANT SELECT ON shoppers, carts, cart_lines, orders, order_lines, order_history, stock_movements TO shop_ro, shop_rw;
+-- Not for shop_ro: a kept answer repeats what its shopper was told, address
+-- included, and no read ever needs one.
+GRANT SELECT ON idempotency_keys TO shop_rw;
 GRANT INSERT ON shoppers, carts, cart_lines, orders, order_lines, order_history, idempotency_keys, stock_movements TO shop_rw;
 GRANT UPDATE ON carts, cart_lines, idempotency_keys TO shop_rw;
 -- A placed order keeps what was bought and for how much; only its course may change.

@@ -249,8 +249,8 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 		served: Served{Node: primary.name, Primary: true, Reason: d.refused},
 	}
 	err := l.run(ctx, primary.fallback, 0, run)
-	if classify(ctx, err, onPrimary) == again {
-		err = l.run(ctx, primary.fallback, 0, run)
+	if v := classify(ctx, err, onPrimary); v == again || v == elsewhere {
+		err = l.run(ctx, primary.fallback, 0, run) // the connection may have been an old one
 	}
 	switch {
 	case err == nil && d.token.Timeline > l.stamp.Timeline:

@@ -54,10 +54,18 @@ WITH RECURSIVE subtree AS (
     WHERE ($11::boolean IS NULL OR h.in_stock = $11)
     ORDER BY h.popularity DESC, h.id
     LIMIT $12
+), lineage AS (
+    -- Each category that was hit, with itself and whatever is above it. UNION ends
+    -- it even if the table has a cycle.
+    SELECT DISTINCT category_id, category_id AS within FROM hits
+    UNION
+    SELECT l.category_id, c.parent_id FROM lineage l JOIN categories c ON c.id = l.within
+    WHERE c.parent_id IS NOT NULL
 ), counted AS (
     SELECT 'category'::text AS facet, c.slug::text AS value, c.name::text AS label, count(*) AS n
     FROM hits h
-    JOIN categories c ON c.id = h.category_id
+    JOIN lineage l ON l.category_id = h.category_id
+    JOIN categories c ON c.id = l.within
     WHERE $13::boolean AND h.in_price
         AND h.in_option1 AND h.in_option2 AND h.in_option3 AND h.in_option4
     GROUP BY c.slug, c.name
@@ -119,7 +127,8 @@ type SearchFacetsRow struct {
 
 // Counts for each facet under all filters but its own: a shopper who chose red
 // still sees how many are blue. A product counts in every price band that its
-// range overlaps, which is what the filter would show.
+// range overlaps, and in its category and all above, which is what the filter
+// would show.
 func (q *Queries) SearchFacets(ctx context.Context, arg SearchFacetsParams) ([]SearchFacetsRow, error) {
 	rows, err := q.db.Query(ctx, searchFacets,
 		arg.Category,

@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
 )
 
 // The columns of a catalog in CSV, in any order; option:<name> may repeat with
@@ -23,7 +23,6 @@ var columns = []string{"product_slug", "product_name", "description", "category_
 const (
 	optionColumn = "option:"
 	maxErrors    = 20
-	maxPrice     = 1_000_000_000_000 // minor units, as in the schema
 	maxStock     = 1_000_000_000
 )
 
@@ -143,7 +142,7 @@ func (p *parser) header() bool {
 }
 
 func validOption(name string) bool {
-	return name != "" && len(name) <= 50 && !strings.Contains(name, ":") && clean(name, "")
+	return name != "" && len(name) <= 50 && !strings.Contains(name, ":") && web.CleanText(name, "")
 }
 
 // line reads one variant and reports whether there may be more.
@@ -175,14 +174,14 @@ func (p *parser) texts(field func(string) string) {
 		limit  int
 	}{{"product_name", 200}, {"sku", 64}} {
 		s := field(short.column)
-		if strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > short.limit || !clean(s, "") {
+		if strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > short.limit || !web.CleanText(s, "") {
 			p.fail(short.column, "%s must be 1 to %d characters of one line", short.column, short.limit)
 		}
 	}
 	if s := field("product_slug"); s == "" || s != slug(s) || len(s) > 150 {
 		p.fail("product_slug", "product_slug %.40q must be words of a-z and 0-9 with single dashes between", s)
 	}
-	if s := field("description"); utf8.RuneCountInString(s) > 10000 || !clean(s, "\r\n\t") {
+	if s := field("description"); utf8.RuneCountInString(s) > 10000 || !web.CleanText(s, "\r\n\t") {
 		p.fail("description", "description must be UTF-8 of at most 10000 characters")
 	}
 	sku := field("sku")
@@ -197,7 +196,7 @@ func (p *parser) options(field func(string) string) map[string]string {
 	options := map[string]string{}
 	for _, name := range p.option {
 		value := field(optionColumn + name)
-		if utf8.RuneCountInString(value) > 50 || !clean(value, "") {
+		if utf8.RuneCountInString(value) > 50 || !web.CleanText(value, "") {
 			p.fail(optionColumn+name, "option %s must be at most 50 characters of one line", name)
 		}
 		if value != "" {
@@ -212,7 +211,7 @@ func (p *parser) price(s string) int64 {
 	whole, cents, point := strings.Cut(s, ".")
 	digits := whole + (cents + "00")[:2]
 	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || whole == "" || len(cents) > 2 || point && cents == "" || n > maxPrice {
+	if err != nil || whole == "" || len(cents) > 2 || point && cents == "" || n > catalog.MaxPrice {
 		p.fail("price", "price %.20q must be like 19.99", s)
 		return 0
 	}
@@ -225,11 +224,4 @@ func (p *parser) stock(s string) int {
 		p.fail("stock", "stock %.20q must be a whole number from 0 to %d", s, maxStock)
 	}
 	return int(n)
-}
-
-// clean is UTF-8 without control characters but those allowed.
-func clean(s, allowed string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) && !strings.ContainsRune(allowed, r)
-	})
 }

@@ -8,10 +8,8 @@ import (
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
 )
-
-// maxDepth is what the category routes show.
-const maxDepth = 10
 
 // add puts the variant under its product, which the first line of it makes.
 func (p *parser) add(field func(string) string, v catalog.ImportVariant) {
@@ -68,13 +66,17 @@ func (p *parser) offer(product *catalog.ImportProduct, v catalog.ImportVariant) 
 // slug are two spellings of a category, or a mistake that would merge two.
 func (p *parser) category(path string) (id.ID, bool) {
 	names := strings.Split(path, "/")
-	if len(names) > maxDepth {
-		p.fail("category_path", "category_path has more than %d levels", maxDepth)
+	if len(names) > catalog.MaxDepth {
+		p.fail("category_path", "category_path has more than %d levels", catalog.MaxDepth)
 		return id.ID{}, false
 	}
 	for _, name := range names {
-		if strings.TrimSpace(name) != name || slug(name) == "" || utf8.RuneCountInString(name) > 200 || !clean(name, "") {
+		switch {
+		case strings.TrimSpace(name) != name || name == "" || utf8.RuneCountInString(name) > 200 || !web.CleanText(name, ""):
 			p.fail("category_path", "category_path must be names with / between, such as Home/Kitchen/Pans")
+			return id.ID{}, false
+		case slug(name) == "": // which its address is made of
+			p.fail("category_path", "category %.40q has no letter a-z and no digit, so it has no slug", name)
 			return id.ID{}, false
 		}
 	}

@@ -73,7 +73,8 @@ func TestReadCSVSaysWhereAndWhy(t *testing.T) {
 		{head + "A b,A,,C,1,red,1.00,1\n", "f:2:1: product_slug"},
 		{head + "a,,,C,1,red,1.00,1\n", "f:2:3: product_name"},
 		{head + "a,A,\x00,C,1,red,1.00,1\n", "f:2:5: description"},
-		{head + "a,A,,C//D,1,red,1.00,1\n", "f:2:6: category_path"},
+		{head + "a,A,,C//D,1,red,1.00,1\n", "f:2:6: category_path must be names with /"},
+		{head + "a,A,,C/茶,1,red,1.00,1\n", `f:2:6: category "茶" has no letter a-z and no digit`},
 		{head + "a,A,,,1,red,1.00,1\n", "f:2:6: category_path"},
 		{head + "a,A,,C,,red,1.00,1\n", "f:2:8: sku"},
 		{head + "a,A,,C,1,red,1.000,1\n", `f:2:14: price "1.000" must be like 19.99`},
@@ -133,7 +134,7 @@ func FuzzReadCSV(f *testing.F) {
 				t.Errorf("product %+v cannot be loaded", p)
 			}
 			for _, v := range p.Variants {
-				if skus[v.SKU] || v.Price < 0 || v.Price > maxPrice || v.Stock < 0 {
+				if skus[v.SKU] || v.Price < 0 || v.Price > catalog.MaxPrice || v.Stock < 0 {
 					t.Errorf("variant %+v cannot be loaded", v)
 				}
 				skus[v.SKU] = true

@@ -46,6 +46,13 @@ ALTER ROLE shop_owner SET lock_timeout = '5s';
 -- NULL without it; Leeway would have to treat every standby as unknown.
 GRANT pg_monitor TO shop_ro;
 
+-- For the extensions, which are trusted but want CREATE on the database: a
+-- database that somebody else made is not shop_owner's.
+DO $$
+BEGIN
+    EXECUTE format('GRANT CREATE ON DATABASE %I TO shop_owner', current_database());
+END $$;
+
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT CREATE, USAGE ON SCHEMA public TO shop_owner;
 GRANT USAGE ON SCHEMA public TO shop_rw, shop_ro;

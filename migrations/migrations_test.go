@@ -1,0 +1,169 @@
+package migrations_test
+
+import (
+	"context"
+	"net/url"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/migrations"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func exec(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%.60s: %v", sql, err)
+	}
+}
+
+// foreignDatabase is one that somebody else made for the shop. It returns the
+// DSNs of a superuser and of the schema's owner.
+func foreignDatabase(t *testing.T, name string) (admin, owner string) {
+	t.Helper()
+	primary := dbtest.Cluster(t).Nodes()[0]
+	exec(t, connect(t, primary.DSN("postgres")), "CREATE DATABASE "+name+" OWNER postgres")
+	in := func(dsn string) string {
+		u, err := url.Parse(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Path = "/" + name
+		return u.String()
+	}
+	return in(primary.DSN("postgres")), in(primary.DSN("shop_owner"))
+}
+
+// What the README asks for on servers of one's own: the roles, by a superuser, in
+// a database that shop_owner does not own; then the migrations, by shop_owner.
+func TestMigrateADatabaseOfSomebodyElse(t *testing.T) {
+	admin, owner := foreignDatabase(t, "elsewhere")
+	if _, err := migrations.Up(t.Context(), owner); err == nil {
+		t.Fatal("the migrations succeed without the roles' grants, so the test shows nothing")
+	}
+	conn := connect(t, admin)
+	for range 2 { // again must change nothing
+		exec(t, conn, migrations.RolesSQL)
+	}
+	// Two processes start at once, and the first cannot end before the second has
+	// begun: a table of ours that is not committed makes it wait. Then one migrates,
+	// and the other finds nothing left to do.
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "CREATE TABLE categories ()"); err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		applied int
+		err     error
+	}
+	results := make(chan result, 2)
+	for range cap(results) {
+		go func() {
+			n, err := migrations.Up(t.Context(), owner)
+			results <- result{n, err}
+		}()
+	}
+	watch := connect(t, admin) // a transaction would see its first pg_stat_activity for ever
+	dbtest.Eventually(t, "both have begun, and wait", func() bool {
+		var n int
+		err := watch.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE application_name = 'leeway-migrate' AND datname = current_database()
+				AND (cardinality(pg_blocking_pids(pid)) > 0 OR state = 'idle' AND query ~ 'advisory_lock')`).Scan(&n)
+		return err == nil && n == 2
+	})
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a, b := <-results, <-results
+	if a.err != nil || b.err != nil || min(a.applied, b.applied) != 0 || max(a.applied, b.applied) != 2 {
+		t.Fatalf("two at once: %+v and %+v, want one that applies 2 and one that applies none", a, b)
+	}
+
+	provider, err := migrations.Open(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	if _, err := provider.DownTo(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	var left int
+	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_class WHERE relowner = 'shop_owner'::regrole AND relname !~ '^goose_')
+		+ (SELECT count(*) FROM pg_proc WHERE proowner = 'shop_owner'::regrole)`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d relations and functions are left after all the way down, %v", left, err)
+	}
+	if n, err := migrations.Up(t.Context(), owner); err != nil || n != 2 {
+		t.Errorf("up again applies %d, %v; want 2", n, err)
+	}
+}
+
+// TestRolesMayNoMore: the roles are what a mistake in a query is stopped by.
+func TestRolesMayNoMore(t *testing.T) {
+	t.Parallel()
+	env := dbtest.New(t)
+	for role, forbidden := range map[string][]string{
+		"shop_ro": {
+			"SELECT FROM idempotency_keys", // kept answers hold addresses
+			"INSERT INTO categories (id, slug, name) VALUES (gen_random_uuid(), 'a', 'a')",
+			"INSERT INTO shoppers (id, token_digest) VALUES (gen_random_uuid(), sha256(''))",
+			"UPDATE variants SET stock_quantity = 0",
+			"UPDATE carts SET status = 'open'",
+			"UPDATE orders SET status = 'paid'",
+			"DELETE FROM cart_lines",
+			"DELETE FROM categories",
+			"TRUNCATE cart_lines",
+			"SELECT FROM variants FOR UPDATE",
+			"SELECT analyze_catalog()",
+			"CREATE TABLE mine (id int)",
+			"CREATE INDEX ON products (popularity)",
+			"ALTER TABLE products ADD COLUMN mine int",
+			"DROP TABLE cart_lines",
+		},
+		"shop_rw": {
+			"DELETE FROM order_lines",
+			"UPDATE order_lines SET quantity = 1",
+			"DELETE FROM stock_movements",
+			"UPDATE stock_movements SET delta = 0",
+			"DELETE FROM order_history",
+			"UPDATE order_history SET to_status = 'paid'",
+			"UPDATE orders SET total = 0",
+			"UPDATE orders SET shipping_address = '{}'",
+			"DELETE FROM orders",
+			"DELETE FROM variants",
+			"TRUNCATE cart_lines",
+			"CREATE TABLE mine (id int)",
+			"CREATE INDEX ON products (popularity)",
+			"ALTER TABLE products ADD COLUMN mine int",
+			"DROP TABLE cart_lines",
+		},
+	} {
+		conn := connect(t, env.DSN(env.Primary(), role))
+		exec(t, conn, "SELECT FROM products, variants, orders LIMIT 1")
+		// A session may switch this off, and then 25006 no longer hides whether
+		// there is a grant.
+		exec(t, conn, "SET default_transaction_read_only = off")
+		for _, sql := range forbidden {
+			_, err := conn.Exec(t.Context(), sql)
+			if pg, ok := err.(*pgconn.PgError); !ok || pg.Code != "42501" { // insufficient_privilege
+				t.Errorf("%s, %s: %v, want 42501", role, sql, err)
+			}
+		}
+	}
+}

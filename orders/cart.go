@@ -7,10 +7,11 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-// What one cart may hold.
+// What one cart may hold. Each line is a row that its checkout locks until the
+// commit is on a standby, and that others wait for.
 const (
 	MaxLines    = 100
-	MaxQuantity = 999
+	MaxQuantity = 999 // the CHECK of cart_lines.quantity and order_lines.quantity
 )
 
 // Cart is a cart with the catalog's present prices and stock. Those change

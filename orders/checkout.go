@@ -50,7 +50,9 @@ func (s *Store) Checkout(ctx context.Context, k Key, at CartRef, form CheckoutFo
 	return s.once(ctx, k, place, reserve)
 }
 
-// placeTx closes the cart and writes the order.
+// placeTx closes the cart and writes the order. The cart is closed before anything
+// is checked, since that is what locks it; every error below opens it again with
+// the rollback.
 func (s *Store) placeTx(ctx context.Context, q *writeq.Queries, at CartRef, form CheckoutForm) (Order, error) {
 	shopper, err := closeTx(ctx, q, at)
 	if err != nil {
@@ -107,6 +109,8 @@ func (s *Store) agree(lines []line, expected *catalog.Money) (catalog.Money, err
 	return sum, err
 }
 
+// insertTx leaves the times to the database, expires_at too: several programs have
+// several clocks, and the one that will expire the order compares with now().
 func (s *Store) insertTx(ctx context.Context, q *writeq.Queries, cart, shopper id.ID, form CheckoutForm,
 	lines []line, sum catalog.Money,
 ) (Order, error) {

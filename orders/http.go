@@ -107,6 +107,8 @@ func fillUnavailable(err error, p *web.Problem) {
 
 type handlers struct{ store *Store }
 
+// createCart takes no Idempotency-Key: a repeat leaves a cart that nobody fills,
+// which holds no stock and costs a row.
 func (h handlers) createCart(w http.ResponseWriter, r *http.Request) error {
 	who, err := optionalShopper(r)
 	if err != nil {
@@ -124,6 +126,8 @@ func (h handlers) createCart(w http.ResponseWriter, r *http.Request) error {
 	return sendCart(w, http.StatusCreated, cart)
 }
 
+// cart has an ETag for If-Match but answers no If-None-Match: the version does not
+// count the catalog's prices and stock, so a 304 would keep old ones on screen.
 func (h handlers) cart(w http.ResponseWriter, r *http.Request) error {
 	at, err := cartRef(r)
 	if err != nil {
@@ -136,6 +140,8 @@ func (h handlers) cart(w http.ResponseWriter, r *http.Request) error {
 	return sendCart(w, http.StatusOK, cart)
 }
 
+// addItem adds, so without a key a repeat adds twice. Who will not keep a key sets
+// the quantity with PUT instead.
 func (h handlers) addItem(w http.ResponseWriter, r *http.Request) error {
 	at, err := cartRef(r)
 	if err != nil {
@@ -188,6 +194,9 @@ func (h handlers) removeItem(w http.ResponseWriter, r *http.Request) error {
 	return sendCart(w, http.StatusOK, cart)
 }
 
+// checkout asks for the key before it looks at the form: who sends neither learns
+// first what makes the repeat safe. A form that is refused is not kept under its
+// key, so the corrected one may use the key again.
 func (h handlers) checkout(w http.ResponseWriter, r *http.Request) error {
 	at, err := cartRef(r)
 	if err != nil {

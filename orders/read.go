@@ -8,7 +8,8 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-// Order reads one order. Errors: ErrNotFound.
+// Order reads one order. Errors: ErrNotFound. A snapshot, because two statements on
+// two nodes could show an order as paid above a history that does not say so.
 func (s *Store) Order(ctx context.Context, who Shopper, key id.ID) (Order, error) {
 	var order Order
 	err := s.db.Snapshot(ctx, s.config.OrderRead, func(ctx context.Context, q *readq.Queries) error {
@@ -33,8 +34,8 @@ func (s *Store) Order(ctx context.Context, who Shopper, key id.ID) (Order, error
 type OrderList struct {
 	Shopper Shopper
 	Status  string
-	Limit   int
-	Cursor  string
+	Limit   int    // 1..100
+	Cursor  string // "" is the first page
 }
 
 // Orders returns a page, newest first, and the cursor of the next one, which is
@@ -54,6 +55,7 @@ func (s *Store) Orders(ctx context.Context, list OrderList) ([]Summary, string, 
 		return nil, "", fmt.Errorf("list orders: %w", err)
 	}
 	if len(rows) == 0 {
+		// Only an empty page asks: joined into the list, it would cost every page.
 		known, err := q.ShopperKnown(ctx, digest)
 		if err == nil && !known {
 			err = ErrUnauthorized

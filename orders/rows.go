@@ -46,7 +46,8 @@ func (s *Store) cartOf(rows []readq.CartLinesRow) (Cart, error) {
 	return cart.fill(lines, s.config.Currency)
 }
 
-// linesOf skips the one row of an empty cart, whose line columns are all NULL.
+// linesOf skips the one row of an empty cart, whose line columns are all NULL. In
+// any other row none is: foreign keys hold the variant and its product.
 func (s *Store) linesOf(rows []readq.CartLinesRow) ([]line, error) {
 	var lines []line
 	for _, r := range rows {
@@ -66,7 +67,8 @@ func (s *Store) linesOf(rows []readq.CartLinesRow) ([]line, error) {
 	return lines, nil
 }
 
-// orderOf makes an order of its rows; no row is ErrNotFound.
+// orderOf makes an order of its rows; no row is ErrNotFound. It has the currency it
+// was placed in, whatever the shop sells in today.
 func orderOf(key id.ID, rows []readq.OrderLinesRow, history []readq.OrderHistoryRow) (Order, error) {
 	if len(rows) == 0 {
 		return Order{}, ErrNotFound
@@ -103,6 +105,7 @@ func summaryOf(r readq.ShopperOrdersRow) Summary {
 		r.Number, catalog.Money{Amount: r.Total, Currency: r.Currency}, r.ExpiresAt, r.CreatedAt)
 }
 
+// without compares each with each: at most MaxLines of both.
 func without(all, some []id.ID) (rest []id.ID) {
 	for _, one := range all {
 		if !slices.Contains(some, one) {

@@ -73,6 +73,8 @@ func (s *Store) CreateCart(ctx context.Context, who *Shopper, items []ItemInput)
 	return cart, nil
 }
 
+// createTx finds out by the missing row that nobody holds the token: asking first
+// would be another round trip, and true only until the insert.
 func createTx(ctx context.Context, q *writeq.Queries, at CartRef, newShopper bool) error {
 	if newShopper {
 		err := q.CreateShopper(ctx, writeq.CreateShopperParams{ID: id.New(), TokenDigest: at.digest()})
@@ -155,7 +157,9 @@ func (s *Store) change(ctx context.Context, at CartRef, fn func(context.Context,
 }
 
 // changeTx locks the cart before it looks at anything, and reads it back inside
-// the transaction: that read needs no replica and no token.
+// the transaction: that read needs no replica and no token. TouchCart has counted
+// the change by then, hence the -1; whatever is refused here is rolled back, the
+// count with it.
 func (s *Store) changeTx(ctx context.Context, q *writeq.Queries, at CartRef,
 	fn func(context.Context, *writeq.Queries) error,
 ) (Cart, error) {
@@ -189,6 +193,8 @@ func (s *Store) cartTx(ctx context.Context, q *writeq.Queries, at CartRef) (Cart
 	return s.cartOf(rows)
 }
 
+// addTx adds all items or none. The prices are the catalog's at this moment, and
+// stock is not looked at: only the checkout decides who gets the last one.
 func addTx(ctx context.Context, q *writeq.Queries, cart id.ID, items []ItemInput) error {
 	items, err := merge(items)
 	if err != nil || len(items) == 0 {

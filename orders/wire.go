@@ -70,7 +70,9 @@ func itemRef(r *http.Request) (CartRef, id.ID, error) {
 	return at, variant, err
 }
 
-// keyed reads the body and the Idempotency-Key; nil is none.
+// keyed reads the body and the Idempotency-Key; nil is none. The fingerprint is of
+// the bytes as sent: two spellings of one JSON value are two requests, which
+// refuses a careless client and never confuses two orders.
 func keyed(w http.ResponseWriter, r *http.Request, who Shopper, route string) ([]byte, *Key, error) {
 	value, err := web.IdempotencyKey(r)
 	if err != nil {
@@ -113,8 +115,8 @@ func (i ItemInput) validate(v *web.Validator, at string) {
 	v.Check(i.Quantity >= 1 && i.Quantity <= MaxQuantity, at+"/quantity", "out_of_range", "must be 1..999")
 }
 
+// quantityBody tells 0, which removes the line, from a quantity left out.
 func quantityBody(w http.ResponseWriter, r *http.Request) (int, error) {
-	// A pointer: {} must not remove the line.
 	var body struct {
 		Quantity *int `json:"quantity"`
 	}
@@ -202,7 +204,8 @@ func sendCart(w http.ResponseWriter, status int, cart Cart) error {
 	return web.JSON(w, status, cart)
 }
 
-// answerWith makes the bytes of an answer that is kept under a key.
+// answerWith makes the bytes of an answer that is kept under a key. It runs inside
+// the transaction, so what cannot be encoded does not commit.
 func answerWith[T any](status int) func(T) (Answer, error) {
 	return func(v T) (Answer, error) {
 		body, err := web.Encode(v)

@@ -50,7 +50,10 @@ func (h *history) add(s sample) {
 func (h *history) floor(now time.Time, budget time.Duration) (floor Position, ok bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	i := sort.Search(len(h.samples), func(i int) bool { return age(now, h.samples[i].at) <= budget })
+	i := sort.Search(len(h.samples), func(i int) bool { return now.Sub(h.samples[i].at) <= budget })
+	for i < len(h.samples) && age(now, h.samples[i].at) > budget {
+		i++ // only after a suspend or a jump of the wall clock
+	}
 	if i == len(h.samples) {
 		return Position{}, false
 	}

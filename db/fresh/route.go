@@ -131,9 +131,9 @@ func (d *demand) missing(pos Position) Reason {
 
 // whyNone explains an empty list of candidates, by the standby that lacks least.
 func (r *Router) whyNone(d *demand) Reason {
-	reason, cluster := ReasonNoReplica, r.cluster()
+	reason, era := ReasonNoReplica, r.topology.era.Load()
 	for _, n := range r.nodes {
-		if v := n.view.Load(); cluster.has(v) && v.pos.Timeline == d.floor.Timeline && reason != ReasonLag {
+		if v := n.view.Load(); era.has(v) && v.pos.Timeline == d.floor.Timeline && reason != ReasonLag {
 			reason = d.missing(v.pos)
 		}
 	}
@@ -148,11 +148,11 @@ const keepsUp = 500 * time.Millisecond
 // candidates lists the replicas worth asking, the best first: those seen at or
 // past the floor, by load, then those that keep up, furthest along first.
 func (r *Router) candidates(floor Position, list []*node) []*node {
-	turn, cluster := int(r.turn.Add(1)), r.cluster()
+	turn, era := int(r.turn.Add(1)), r.topology.era.Load()
 	for i := range r.nodes {
 		n := r.nodes[(i+turn)%len(r.nodes)] // equals take turns: the sort is stable
 		v := n.view.Load()
-		if !cluster.has(v) || !floor.IsZero() && v.pos.Timeline != floor.Timeline {
+		if !era.has(v) || !floor.IsZero() && v.pos.Timeline != floor.Timeline {
 			continue
 		}
 		if !v.pos.Reached(floor) {

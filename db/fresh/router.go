@@ -47,6 +47,7 @@ func New(config Config) (*Router, error) {
 		}
 		r.nodes = append(r.nodes, n)
 	}
+	r.topology.era.Store(&era{})
 	r.metrics = newMetrics(r, config.Metrics)
 	for i, nc := range config.Nodes {
 		mc, err := monitorConfig(nc)

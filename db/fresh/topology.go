@@ -3,17 +3,30 @@ package fresh
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // topology is what is believed of the cluster as a whole.
 type topology struct {
-	mu       sync.Mutex
+	era      atomic.Pointer[era] // read by every read
+	mu       sync.Mutex          // held to change it
+	writable int                 // nodes out of recovery
+	known    chan struct{}       // closed when the first primary is seen
+}
+
+// An era is the reign of one primary. Its timeline never goes back. The zero era
+// is that before any primary was seen.
+type era struct {
 	primary  *node
-	timeline uint32 // of the primary; never goes back
-	system   int64
-	writable int // nodes out of recovery
-	known    chan struct{}
+	timeline uint32
+	system   int64 // identifies the cluster
+}
+
+// has reports whether a node was seen as a standby of the cluster, on the
+// primary's timeline: one that stayed on a dead timeline has a history of its own.
+func (e *era) has(v *view) bool {
+	return v.err == nil && v.standby && (e.primary == nil || v.system == e.system && v.pos.Timeline == e.timeline)
 }
 
 // publish takes in what was just seen of a node. It is called by the node's own
@@ -51,19 +64,20 @@ func (r *Router) acceptPrimary(n *node, v view) bool {
 	t := &r.topology
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := t.era.Load()
 	switch {
-	case t.system != 0 && v.system != t.system:
+	case now.system != 0 && v.system != now.system:
 		return false
-	case t.primary == n && v.pos.Timeline == t.timeline:
+	case now.primary == n && v.pos.Timeline == now.timeline:
 		return true
-	case v.pos.Timeline <= t.timeline:
+	case v.pos.Timeline <= now.timeline:
 		return false
 	}
-	r.config.Log.Info("new primary", "node", n.name, "timeline", v.pos.Timeline, "was", t.timeline)
-	if t.primary == nil {
+	r.config.Log.Info("new primary", "node", n.name, "timeline", v.pos.Timeline, "was", now.timeline)
+	t.era.Store(&era{primary: n, timeline: v.pos.Timeline, system: v.system})
+	if now.primary == nil {
 		close(t.known)
 	}
-	t.primary, t.timeline, t.system = n, v.pos.Timeline, v.system
 	// Whatever is connected was connected under the old roles.
 	for _, other := range r.nodes {
 		other.cutReads()
@@ -80,7 +94,7 @@ func (r *Router) countWritable() {
 	defer t.mu.Unlock()
 	writable := 0
 	for _, n := range r.nodes {
-		if v := n.view.Load(); v.err == nil && !v.standby && v.system == t.system {
+		if v := n.view.Load(); v.err == nil && !v.standby && v.system == t.era.Load().system {
 			writable++
 		}
 	}
@@ -107,40 +121,18 @@ const primaryGrace = 2 * time.Second
 // currentPrimary returns the primary and its timeline, nil when none is known
 // or the known one is silent. The timeline is returned all the same.
 func (r *Router) currentPrimary() (*node, uint32) {
-	t := &r.topology
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.primary == nil {
+	now := r.topology.era.Load()
+	if now.primary == nil {
 		return nil, 0
 	}
-	v := t.primary.view.Load()
-	if v.err == nil && (v.standby || v.pos.Timeline != t.timeline || v.system != t.system) {
-		return nil, t.timeline // demoted or replaced, and its successor is not seen yet
+	v := now.primary.view.Load()
+	switch {
+	case v.err == nil && (v.standby || v.pos.Timeline != now.timeline || v.system != now.system):
+		return nil, now.timeline // demoted or replaced, and its successor is not seen yet
+	case v.err != nil && r.history.silentFor(time.Now()) > primaryGrace:
+		return nil, now.timeline
 	}
-	if v.err != nil && r.history.silentFor(time.Now()) > primaryGrace {
-		return nil, t.timeline
-	}
-	return t.primary, t.timeline
-}
-
-// cluster is what the standbys of one primary have in common; zero while no
-// primary has been seen.
-type cluster struct {
-	system   int64
-	timeline uint32
-}
-
-func (r *Router) cluster() cluster {
-	t := &r.topology
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return cluster{t.system, t.timeline}
-}
-
-// has reports whether a node was seen as a standby of the cluster, on its
-// timeline: one that stayed on a dead timeline has a history of its own.
-func (c cluster) has(v *view) bool {
-	return v.err == nil && v.standby && (c == cluster{} || v.system == c.system && v.pos.Timeline == c.timeline)
+	return now.primary, now.timeline
 }
 
 // rediscover has every node observed at once, because something that was just

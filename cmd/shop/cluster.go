@@ -150,8 +150,12 @@ func statusRow(n *pgcluster.Node, st pgcluster.Status) string {
 			stream = "streaming"
 		}
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s",
-		n.Name(), st.Role, timeline, lsn, replay, stream, cmp.Or(st.SyncState, "-"), st.Pid, n.Addr())
+	pid := "-"
+	if st.Pid != 0 {
+		pid = fmt.Sprint(st.Pid)
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s",
+		n.Name(), st.Role, timeline, lsn, replay, stream, cmp.Or(st.SyncState, "-"), pid, n.Addr())
 }
 
 // someStandbys is what pause and resume act on.
@@ -276,7 +280,7 @@ func (c *clusterKillCmd) Run(ctx context.Context, app *app) error {
 type clusterRejoinCmd struct{ oneNode }
 
 func (c *clusterRejoinCmd) Run(ctx context.Context, app *app) error {
-	return c.on(ctx, app, c.Node, "follows the primary", (*pgcluster.Node).Rejoin)
+	return c.on(ctx, app, c.Node, "is a standby of the current primary", (*pgcluster.Node).Rejoin)
 }
 
 type clusterPromoteCmd struct {
@@ -285,7 +289,8 @@ type clusterPromoteCmd struct {
 }
 
 func (c *clusterPromoteCmd) Run(ctx context.Context, app *app) error {
-	return c.on(ctx, app, c.Node, "is the primary; the other nodes follow it after: shop cluster rejoin NODE",
+	return c.on(ctx, app, c.Node, "is the primary. With synchronous replication its commits wait until a standby follows it: "+
+		commandName()+" cluster rejoin NODE --dir "+c.Dir,
 		func(n *pgcluster.Node, ctx context.Context) error {
 			if !c.Force {
 				if err := safeToPromote(ctx, c.Dir, n); err != nil {

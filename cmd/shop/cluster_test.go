@@ -51,8 +51,8 @@ func TestClusterVerbs(t *testing.T) {
 		{args: "promote replica-1", err: "primary and replica-2 are down"},
 		{args: "start replica-2", out: "started"},
 		{args: "promote replica-1 --force", out: "replica-1 is the primary"},
-		{args: "rejoin primary", out: "primary follows the primary"},
-		{args: "rejoin replica-2", out: "replica-2 follows"},
+		{args: "rejoin primary", out: "primary is a standby of the current primary"},
+		{args: "rejoin replica-2", out: "replica-2 is a standby"},
 		{args: "rejoin replica-1", err: "it is the primary"},
 	}
 	for _, step := range steps {

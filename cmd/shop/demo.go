@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -104,13 +105,14 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, app *app) (*server, error) 
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
+	flags.AccessLog = false // the terminal is for the tour, and for what happens to the nodes
 	flags.Addr, flags.TokenKey = c.Addr, base64.StdEncoding.EncodeToString(key)
 	flags.nodeFlags = clusterNodes(cluster)
 	set, err := flags.settings()
 	if err != nil {
 		return nil, err
 	}
-	return newServer(set, warnings(app))
+	return newServer(set, slog.New(slog.NewTextHandler(app.stderr, nil)))
 }
 
 // fill loads the sample catalog; a reopened folder keeps the one it has.
@@ -174,12 +176,13 @@ The shop is at {url}/v1/products
 
    curl -si {url}/v1/products/{slug} | grep -i data-source
 
-2. Put it into a cart, and read the cart back with the token of the answer (-c and -b keep it as a cookie):
+2. Put it into a cart, and read the cart back with the token of the answer (a browser would send it as a cookie):
 
-   CART=$(curl -s -c jar.txt -H 'Content-Type: application/json' -d '{"items":[{"variant_id":"{variant}","quantity":1}]}' {url}/v1/carts)
-   SHOPPER=$(echo "$CART" | sed 's/.*"shopper_token":"\([^"]*\)".*/\1/')
-   CART_ID=$(echo "$CART" | sed 's/^{"id":"\([^"]*\)".*/\1/')
-   curl -si -b jar.txt -H "Authorization: Bearer $SHOPPER" {url}/v1/carts/$CART_ID
+   CART=$(curl -si -H 'Content-Type: application/json' -d '{"items":[{"variant_id":"{variant}","quantity":1}]}' {url}/v1/carts | tr -d '\r')
+   TOKEN=$(echo "$CART" | sed -n 's/^Consistency-Token: //p')
+   SHOPPER=$(echo "$CART" | sed -n 's/.*"shopper_token":"\([^"]*\)".*/\1/p')
+   CART_ID=$(echo "$CART" | sed -n 's/^{"id":"\([^"]*\)".*/\1/p')
+   curl -si -H "Consistency-Token: $TOKEN" -H "Authorization: Bearer $SHOPPER" {url}/v1/carts/$CART_ID
 
 3. In a second terminal, stop the replicas from replaying. Repeat 2 at once, and 1 after more than 5 seconds:
 
@@ -188,6 +191,10 @@ The shop is at {url}/v1/products
 4. Let them catch up, and repeat 1:
 
    {shop} cluster resume --dir {dir}
+
+5. Buy it; send it twice, and it is still one order:
+
+   curl -si -H 'Idempotency-Key: my-first' -H "Authorization: Bearer $SHOPPER" -H 'Content-Type: application/json' -d '{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1 9GU","country":"GB"}}' {url}/v1/carts/$CART_ID/checkout
 
 Ctrl-C here ends it and leaves nothing behind{kept}.
 `

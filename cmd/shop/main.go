@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,14 +22,21 @@ func main() {
 // that ends with Ctrl-C.
 type app struct{ stdout, stderr io.Writer }
 
+// interrupted is 128 and the number of SIGINT, as shells have it.
+const interrupted = 130
+
 // run parses the arguments, runs the subcommand and returns the exit code: 0,
-// 1 for a failure, 2 for a mistake in the arguments.
+// 1 for a failure, 2 for a mistake in the arguments, 130 after Ctrl-C.
 func run(ctx context.Context, args []string, app *app) int {
 	command, code, err := parse(ctx, args, app)
 	if err != nil || command == nil {
 		return code
 	}
 	if err := command.Run(); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			fmt.Fprintln(app.stderr, "shop: interrupted")
+			return interrupted
+		}
 		fmt.Fprintln(app.stderr, "shop:", err)
 		return 1
 	}

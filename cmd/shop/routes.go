@@ -41,7 +41,11 @@ var problems = []web.Mapping{
 func (s *server) handler() http.Handler {
 	render := web.NewRenderer(s.log, problems...)
 	r := chi.NewRouter()
-	r.Use(web.RequestID, web.AccessLog(s.log), render.Recover, web.SecureHeaders, middleware.GetHead)
+	r.Use(web.RequestID)
+	if s.AccessLog {
+		r.Use(web.AccessLog(s.log))
+	}
+	r.Use(render.Recover, web.SecureHeaders, middleware.GetHead)
 	r.NotFound(render.NotFound)
 	r.MethodNotAllowed(render.MethodNotAllowed)
 

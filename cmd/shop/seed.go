@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"example.com/leeway/catalog"
 	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
@@ -46,10 +48,13 @@ func (c *seedCmd) Run(ctx context.Context, app *app) (err error) {
 		return err
 	}
 	err = load(ctx, router, in, c.Add, app)
-	if errors.Is(err, catalog.ErrNotEmpty) {
+	var pgErr *pgconn.PgError
+	switch {
+	case errors.Is(err, catalog.ErrNotEmpty):
 		return errors.New("the catalog already has products; give --add to load more into it")
-	}
-	if err != nil {
+	case errors.As(err, &pgErr) && pgErr.Code == "42P01": // undefined_table
+		return errors.New("the schema is not there yet; run: shop migrate up")
+	case err != nil:
 		return err
 	}
 	fmt.Fprintf(app.stdout, "loaded %d products in %v\n", len(in.Products), time.Since(start).Round(time.Millisecond))
@@ -82,7 +87,7 @@ func awaitPrimary(ctx context.Context, router *fresh.Router) error {
 	ctx, cancel := context.WithTimeout(ctx, primaryWait)
 	defer cancel()
 	if err := router.AwaitPrimary(ctx); err != nil {
-		return fmt.Errorf("none of the nodes has answered as a primary within %v; check SHOP_NODES and that the server runs", primaryWait)
+		return fmt.Errorf("none of the nodes has answered as a primary within %v; the log above says what each of them said", primaryWait)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (e *era) has(v *view) bool {
 // watcher only.
 func (r *Router) publish(n *node, v view) {
 	before := n.view.Swap(&v)
-	if (before.err == nil) != (v.err == nil) {
+	if (before.err == nil) != (v.err == nil) || before.at.IsZero() {
 		r.nodeTurned(n, v)
 	}
 	if v.err != nil {

@@ -209,8 +209,8 @@ func TestAvailability(t *testing.T) {
 	got := fetch[struct{ Data []catalog.VariantStock }](t, s,
 		fmt.Sprintf("/v1/availability?variant_id=%s&variant_id=%s", unknown, v.ID)).Data
 	want := []catalog.VariantStock{
-		{VariantID: unknown, Stock: catalog.Stock{Availability: catalog.Out}},
-		{VariantID: v.ID, Stock: catalog.Stock{Availability: catalog.Low, Available: 3}},
+		{VariantID: unknown, Status: catalog.Out},
+		{VariantID: v.ID, Status: catalog.Low, Available: 3},
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

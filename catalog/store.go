@@ -93,7 +93,8 @@ func (s *Store) Availability(ctx context.Context, ids []id.ID) ([]VariantStock, 
 	stocks := make([]VariantStock, len(ids))
 	for i, variant := range ids {
 		r := found[variant]
-		stocks[i] = VariantStock{variant, StockOf(r.StockQuantity, r.Sellable)}
+		stock := StockOf(r.StockQuantity, r.Sellable)
+		stocks[i] = VariantStock{variant, stock.Availability, stock.Available}
 	}
 	return stocks, nil
 }

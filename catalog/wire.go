@@ -39,8 +39,9 @@ type searchAnswer struct {
 
 // VariantStock is one answer about availability.
 type VariantStock struct {
-	VariantID id.ID `json:"variant_id"`
-	Stock
+	VariantID id.ID        `json:"variant_id"`
+	Status    Availability `json:"status"`
+	Available int          `json:"available"`
 }
 
 // sendTagged answers 200 or 304. The tag is the digest of what is sent. The

@@ -11,13 +11,12 @@ import (
 	"example.com/leeway/internal/dbtest"
 )
 
-// A request that is being worked on when the process is asked to stop gets its
-// answer.
-func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
-	s := newShop(t)
-	me := s.newShopper(t, item(s.variant, "1"))
-
+// serveSecond serves the same shop by another process, so to speak, that the
+// test stops itself.
+func (s *shop) serveSecond(t *testing.T, shutdown time.Duration) (addr string, stop func(), ended <-chan error) {
+	t.Helper()
 	set := s.settings
+	set.ShutdownTimeout = shutdown
 	second, err := newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -27,11 +26,21 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- second.serve(ctx, listener) }()
+	result := make(chan error, 1)
+	go func() { result <- second.serve(ctx, listener) }()
 	if err := second.router.AwaitPrimary(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return listener.Addr().String(), stop, result
+}
+
+// A request that is being worked on when the process is asked to stop gets its
+// answer.
+func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
+	s := newShop(t)
+	me := s.newShopper(t, item(s.variant, "1"))
+
+	addr, stop, ended := s.serveSecond(t, s.ShutdownTimeout)
 
 	// Hold the cart's row, so that the request hangs on it.
 	holder, observer := s.Admin(t, s.Primary()), s.Admin(t, s.Primary())
@@ -40,7 +49,7 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 	}
 	got := make(chan answer)
 	go func() {
-		got <- send(t, "PUT", "http://"+listener.Addr().String()+me.cart+"/items/"+s.variant, strings.NewReader(`{"quantity":5}`), "Authorization", me.auth)
+		got <- send(t, "PUT", "http://"+addr+me.cart+"/items/"+s.variant, strings.NewReader(`{"quantity":5}`), "Authorization", me.auth)
 	}()
 	dbtest.Eventually(t, "the request waits for the row", func() bool {
 		var waits bool
@@ -49,7 +58,7 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 	})
 	stop()
 	dbtest.Eventually(t, "new connections are refused", func() bool {
-		conn, err := net.Dial("tcp", listener.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			conn.Close()
 		}
@@ -70,29 +79,14 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 // the same.
 func TestStoppingDoesNotWaitForAStandby(t *testing.T) {
 	s := newShop(t)
-	set := s.settings
-	set.ShutdownTimeout = 200 * time.Millisecond
-	second, err := newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- second.serve(ctx, listener) }()
-	if err := second.router.AwaitPrimary(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	addr, stop, ended := s.serveSecond(t, 200*time.Millisecond)
 	for _, n := range s.Replicas() {
 		t.Cleanup(func() { dbtest.Do(t, n.Thaw) })
 		dbtest.Do(t, n.Freeze)
 	}
 	got := make(chan answer)
 	go func() {
-		got <- send(t, "POST", "http://"+listener.Addr().String()+"/v1/carts", strings.NewReader(`{}`))
+		got <- send(t, "POST", "http://"+addr+"/v1/carts", strings.NewReader(`{}`))
 	}()
 	observer := s.Admin(t, s.Primary())
 	dbtest.Eventually(t, "a COMMIT waits", func() bool {

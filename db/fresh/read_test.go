@@ -160,9 +160,9 @@ func TestLagBeyondTheBudgetDegrades(t *testing.T) {
 // everything to the primary of a shop that sleeps.
 func TestAnIdlePrimaryKeepsItsReplicas(t *testing.T) {
 	b := setup(t)
-	const budget = 300 * time.Millisecond
+	const budget = time.Second
 	reads := 0
-	until(4*budget, func() {
+	until(5*budget/2, func() {
 		reads++
 		if _, served := b.read(t, fresh.Bounded(budget), fresh.Position{}); served.Primary {
 			t.Fatalf("read %d of an idle shop was answered by %+v", reads, served)

@@ -164,6 +164,18 @@ func TestADeadlockIsRetried(t *testing.T) {
 	}
 }
 
+// addInBackground commits one more; the channel has what came of it.
+func addInBackground(ctx context.Context, router *fresh.Router) <-chan error {
+	result := make(chan error, 1)
+	go func() {
+		result <- router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+			_, err := tx.Exec(ctx, addOne)
+			return err
+		})
+	}()
+	return result
+}
+
 // withoutStandbys freezes every standby: a synchronous commit now waits.
 func withoutStandbys(t *testing.T, b *bench) {
 	t.Helper()
@@ -190,13 +202,7 @@ func TestACallerThatLeavesDoesNotCancelItsCommit(t *testing.T) {
 	b := setup(t)
 	withoutStandbys(t, b)
 	ctx, leave := context.WithCancel(context.Background())
-	result := make(chan error)
-	go func() {
-		result <- b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
-			_, err := tx.Exec(ctx, addOne)
-			return err
-		})
-	}()
+	result := addInBackground(ctx, b.router)
 	pid := waitingCommit(t, b)
 	leave()
 	if err := <-result; !errors.Is(err, fresh.ErrCommitUnknown) {
@@ -232,13 +238,7 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	withoutStandbys(t, b)
-	result := make(chan error)
-	go func() {
-		result <- router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
-			_, err := tx.Exec(ctx, addOne)
-			return err
-		})
-	}()
+	result := addInBackground(ctx, router)
 	waitingCommit(t, b)
 	soon, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
@@ -258,13 +258,7 @@ func TestACancelledWaitIsNotAnAcknowledgement(t *testing.T) {
 	b := setup(t)
 	withoutStandbys(t, b)
 	ctx, c := session(t, fresh.Position{})
-	result := make(chan error)
-	go func() {
-		result <- b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
-			_, err := tx.Exec(ctx, addOne)
-			return err
-		})
-	}()
+	result := addInBackground(ctx, b.router)
 	var cancelled bool
 	pid := waitingCommit(t, b)
 	if err := b.Admin(t, b.Primary()).QueryRow(context.Background(), "SELECT pg_cancel_backend($1)", pid).Scan(&cancelled); err != nil || !cancelled {
@@ -285,13 +279,7 @@ func TestABackendKilledDuringCommitLeavesDoubt(t *testing.T) {
 	b := setup(t)
 	withoutStandbys(t, b)
 	ctx, _ := session(t, fresh.Position{})
-	result := make(chan error)
-	go func() {
-		result <- b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
-			_, err := tx.Exec(ctx, addOne)
-			return err
-		})
-	}()
+	result := addInBackground(ctx, b.router)
 	pid := waitingCommit(t, b)
 	b.exec(t, b.Admin(t, b.Primary()), "SELECT pg_terminate_backend("+itoa(pid)+")")
 	if err := <-result; !errors.Is(err, fresh.ErrCommitUnknown) {
@@ -314,13 +302,7 @@ func TestALostConnectionDoesNotCancelItsCommit(t *testing.T) {
 	})
 	withoutStandbys(t, b)
 	ctx, _ := session(t, fresh.Position{})
-	result := make(chan error)
-	go func() {
-		result <- b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
-			_, err := tx.Exec(ctx, addOne)
-			return err
-		})
-	}()
+	result := addInBackground(ctx, b.router)
 	waitingCommit(t, b)
 	link.Heal() // resets what is connected, lets new connections through
 	if err := <-result; !errors.Is(err, fresh.ErrCommitUnknown) {

@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"testing"
 
@@ -59,6 +60,12 @@ func TestMigrateADatabaseOfSomebodyElse(t *testing.T) {
 	for range 2 { // again must change nothing
 		exec(t, conn, migrations.RolesSQL)
 	}
+	exec(t, conn, "SET ROLE shop_ro; SET default_transaction_read_only = off")
+	var pgErr *pgconn.PgError
+	if _, err := conn.Exec(t.Context(), "CREATE TEMPORARY TABLE x ()"); !errors.As(err, &pgErr) || pgErr.Code != "42501" {
+		t.Errorf("a temporary table of shop_ro: %v, want 42501", err)
+	}
+	exec(t, conn, "RESET ROLE")
 	// Two processes start at once, and the first cannot end before the second has
 	// begun: a table of ours that is not committed makes it wait. Then one migrates,
 	// and the other finds nothing left to do.

@@ -42,15 +42,18 @@ ALTER ROLE shop_ro SET default_transaction_read_only = on;
 -- An ALTER TABLE that waits for its lock blocks every reader behind it.
 ALTER ROLE shop_owner SET lock_timeout = '5s';
 
--- received_tli of pg_stat_wal_receiver and the rows of pg_stat_replication are
--- NULL without it; Leeway would have to treat every standby as unknown.
+-- received_tli of pg_stat_wal_receiver is NULL without it. The timeline of a standby
+-- would then come from its control file alone, which may trail a promotion for
+-- minutes, and the standby would not be used for that long.
 GRANT pg_monitor TO shop_ro;
 
 -- For the extensions, which are trusted but want CREATE on the database: a
--- database that somebody else made is not shop_owner's.
+-- database that somebody else made is not shop_owner's. A temporary table is a
+-- write, which a role that only reads should not be able to make anywhere.
 DO $$
 BEGIN
     EXECUTE format('GRANT CREATE ON DATABASE %I TO shop_owner', current_database());
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
 END $$;
 
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;

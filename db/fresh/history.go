@@ -3,6 +3,7 @@ package fresh
 import (
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,11 +17,19 @@ type sample struct {
 
 // history holds the samples of the current primary, oldest first. Instants and
 // LSNs both only grow, so both searches are binary. It is safe for concurrent
-// use.
+// use: every read looks here twice, without a lock. An add writes behind the end
+// of what a reader may be looking at, and never into it.
 type history struct {
-	mu      sync.RWMutex
-	samples []sample
+	mu      sync.Mutex // held to add
+	current atomic.Pointer[[]sample]
 	keep    time.Duration
+}
+
+func (h *history) samples() []sample {
+	if s := h.current.Load(); s != nil {
+		return *s
+	}
+	return nil
 }
 
 // add appends a sample. One of a newer timeline starts the history anew: its LSNs
@@ -28,19 +37,21 @@ type history struct {
 func (h *history) add(s sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if n := len(h.samples); n > 0 {
-		last := h.samples[n-1]
+	samples := h.samples()
+	if n := len(samples); n > 0 {
+		last := samples[n-1]
 		switch {
 		case s.pos.Timeline < last.pos.Timeline:
 			return // of a primary that was superseded while it was asked
 		case s.pos.Timeline > last.pos.Timeline:
-			h.samples = nil
+			samples = nil
 		case s.pos.LSN < last.pos.LSN || s.at.Before(last.at):
 			return // an answer that was overtaken by a later one
 		}
 	}
-	expired := sort.Search(len(h.samples), func(i int) bool { return s.at.Sub(h.samples[i].at) <= h.keep })
-	h.samples = append(h.samples[expired:], s)
+	expired := sort.Search(len(samples), func(i int) bool { return s.at.Sub(samples[i].at) <= h.keep })
+	samples = append(samples[expired:], s)
+	h.current.Store(&samples)
 }
 
 // floor returns the position below which a read with the given budget would
@@ -48,32 +59,30 @@ func (h *history) add(s sample) {
 // taken within the budget. ok is false when there is none, which is the case
 // when the primary has not answered for that long: then nothing is provable.
 func (h *history) floor(now time.Time, budget time.Duration) (floor Position, ok bool) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	i := sort.Search(len(h.samples), func(i int) bool { return now.Sub(h.samples[i].at) <= budget })
-	for i < len(h.samples) && age(now, h.samples[i].at) > budget {
+	samples := h.samples()
+	i := sort.Search(len(samples), func(i int) bool { return now.Sub(samples[i].at) <= budget })
+	for i < len(samples) && age(now, samples[i].at) > budget {
 		i++ // only after a suspend or a jump of the wall clock
 	}
-	if i == len(h.samples) {
+	if i == len(samples) {
 		return Position{}, false
 	}
-	return h.samples[i].pos, true
+	return samples[i].pos, true
 }
 
 // bound returns the staleness that data at pos is proven not to exceed at now:
 // the age of the newest sample that it has reached. ok is false when no sample
 // that old is kept.
 func (h *history) bound(now time.Time, pos Position) (bound time.Duration, ok bool) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if len(h.samples) == 0 || h.samples[0].pos.Timeline != pos.Timeline {
+	samples := h.samples()
+	if len(samples) == 0 || samples[0].pos.Timeline != pos.Timeline {
 		return 0, false
 	}
-	i := sort.Search(len(h.samples), func(i int) bool { return h.samples[i].pos.LSN > pos.LSN })
+	i := sort.Search(len(samples), func(i int) bool { return samples[i].pos.LSN > pos.LSN })
 	if i == 0 {
 		return 0, false
 	}
-	return max(0, age(now, h.samples[i-1].at)), true
+	return max(0, age(now, samples[i-1].at)), true
 }
 
 // age is the greater of the monotonic and the wall-clock time between two
@@ -85,10 +94,9 @@ func age(now, then time.Time) time.Duration {
 
 // silentFor returns the age of the newest sample.
 func (h *history) silentFor(now time.Time) time.Duration {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if len(h.samples) == 0 {
+	samples := h.samples()
+	if len(samples) == 0 {
 		return 1<<63 - 1
 	}
-	return age(now, h.samples[len(h.samples)-1].at)
+	return age(now, samples[len(samples)-1].at)
 }

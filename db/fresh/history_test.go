@@ -74,8 +74,8 @@ func TestOvertakenSamplesAreDropped(t *testing.T) {
 	h.add(sample{at(100), Position{1, 500}})
 	h.add(sample{at(50), Position{1, 600}})
 	h.add(sample{at(200), Position{1, 400}})
-	if len(h.samples) != 1 {
-		t.Errorf("kept %d samples, want 1: the searches rely on order", len(h.samples))
+	if len(h.samples()) != 1 {
+		t.Errorf("kept %d samples, want 1: the searches rely on order", len(h.samples()))
 	}
 }
 
@@ -84,8 +84,8 @@ func TestSamplesAreKeptAsLongAsAsked(t *testing.T) {
 	for i := range 50 {
 		h.add(sample{at(i * 100), Position{1, LSN(i)}})
 	}
-	if len(h.samples) != 11 {
-		t.Errorf("kept %d samples of 100 ms in 1 s, want 11", len(h.samples))
+	if len(h.samples()) != 11 {
+		t.Errorf("kept %d samples of 100 ms in 1 s, want 11", len(h.samples()))
 	}
 }
 

@@ -8,7 +8,6 @@ package migrations
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	_ "embed" // for RolesSQL
 	"fmt"
@@ -29,6 +28,10 @@ var files embed.FS
 //go:embed roles/roles.sql
 var RolesSQL string
 
+// Roles are those of RolesSQL that log in for the shop: the owner of the schema,
+// the one that writes, the one that reads.
+var Roles = []string{"shop_owner", "shop_rw", "shop_ro"}
+
 // Open connects to the primary as the owner of the schema and returns goose's
 // provider; its methods Up, Down and Status do the work. The caller closes it.
 // A DSN that cannot be parsed is reported without its text, which may hold a
@@ -43,7 +46,7 @@ func Open(dsn string) (*goose.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrations: session lock: %w", err)
 	}
-	return goose.NewProvider(goose.DialectPostgres, openDB(config), files, goose.WithSessionLocker(locker))
+	return goose.NewProvider(goose.DialectPostgres, stdlib.OpenDB(*config), files, goose.WithSessionLocker(locker))
 }
 
 // Up applies whatever is missing and returns the number of applied migrations.
@@ -56,5 +59,3 @@ func Up(ctx context.Context, dsn string) (int, error) {
 	applied, err := provider.Up(ctx)
 	return len(applied), err
 }
-
-func openDB(config *pgx.ConnConfig) *sql.DB { return stdlib.OpenDB(*config) }

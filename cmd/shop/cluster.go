@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/jackc/pgx/v5"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/pgcluster"
 	"example.com/leeway/migrations"
 )
@@ -36,7 +36,7 @@ func clusterConfig() pgcluster.Config {
 	return pgcluster.Config{
 		Replicas: 2,
 		Database: "shop",
-		Roles:    []string{"shop_owner", "shop_rw", "shop_ro"},
+		Roles:    migrations.Roles,
 		InitSQL:  migrations.RolesSQL,
 	}
 }
@@ -96,17 +96,11 @@ Ctrl-C here ends it.
 
 // clusterNodes is what SHOP_NODES and its companions would say of the cluster.
 func clusterNodes(cluster *pgcluster.Cluster) nodeFlags {
-	var flags nodeFlags
-	var nodes []string
+	var nodes []fresh.NodeConfig
 	for _, n := range cluster.Nodes() {
-		nodes = append(nodes, n.Name()+"="+n.DSN("shop_rw"))
-		if reader, err := url.Parse(n.DSN("shop_ro")); err == nil {
-			flags.ReadUser = reader.User.Username()
-			flags.ReadPassword, _ = reader.User.Password()
-		}
+		nodes = append(nodes, fresh.NodeConfig{Name: n.Name(), WriteDSN: n.DSN("shop_rw"), ReadDSN: n.DSN("shop_ro")})
 	}
-	flags.Nodes = strings.Join(nodes, ",")
-	return flags
+	return flagsOf(nodes)
 }
 
 // clusterDir finds a running cluster.

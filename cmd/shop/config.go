@@ -140,6 +140,21 @@ func (f nodeFlags) readDSN(dsn string) (string, error) {
 	return u.String(), nil
 }
 
+// flagsOf is the inverse of parseNodes, for nodes that share one read user.
+func flagsOf(nodes []fresh.NodeConfig) nodeFlags {
+	var flags nodeFlags
+	var entries []string
+	for _, n := range nodes {
+		entries = append(entries, n.Name+"="+n.WriteDSN)
+		if reader, err := url.Parse(n.ReadDSN); err == nil {
+			flags.ReadUser = reader.User.Username()
+			flags.ReadPassword, _ = reader.User.Password()
+		}
+	}
+	flags.Nodes = strings.Join(entries, ",")
+	return flags
+}
+
 func (c serveCmd) keyring(errs *configErrors) *fresh.Keyring {
 	const setting, remedy = "--token-key, SHOP_TOKEN_KEY", `SHOP_TOKEN_KEY="$(openssl rand -base64 32)"`
 	if c.TokenKey == "" {

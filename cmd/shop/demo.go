@@ -32,8 +32,6 @@ type demoCmd struct {
 
 // Run holds a whole shop until ctx ends, and leaves nothing behind.
 func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
-	// The reads that prepare the tour must see what the demo itself loads.
-	ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(fresh.Position{}))
 	if err := checkProducts(c.Products); err != nil {
 		return err
 	}
@@ -51,11 +49,13 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 		fmt.Fprintln(app.stderr, "stopping the servers")
 		err = errors.Join(err, cluster.Close())
 	}()
-	s, err := c.shop(ctx, cluster, app)
+	// The read that prepares the tour must see what the demo itself loads.
+	loading := fresh.WithCarrier(ctx, fresh.NewCarrier(fresh.Position{}))
+	s, err := c.shop(loading, cluster, app)
 	if err != nil {
 		return err
 	}
-	product, err := s.anyProduct(ctx)
+	product, err := s.anyProduct(loading)
 	if err != nil {
 		s.closeRouter()
 		return err

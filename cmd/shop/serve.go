@@ -106,7 +106,7 @@ func (s *server) httpServer() *http.Server {
 }
 
 // serve answers requests until ctx ends, lets those under way finish, and
-// closes the router. It ends after twice ShutdownTimeout at the latest.
+// closes the router. It ends a second after twice ShutdownTimeout at the latest.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeRouter()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))

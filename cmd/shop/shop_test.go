@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -47,7 +46,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 		t.Fatal(err)
 	}
 	flags := testFlags(t)
-	flags.nodeFlags = flagsOf(env)
+	flags.nodeFlags = flagsOf(env.Config().Nodes)
 	for _, f := range adjust {
 		f(&flags)
 	}
@@ -95,20 +94,6 @@ func testFlags(t *testing.T) serveCmd {
 	}
 	flags.Addr = "127.0.0.1:0"
 	flags.TokenKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, fresh.MinTokenKey))
-	return flags
-}
-
-func flagsOf(env *dbtest.Env) nodeFlags {
-	var flags nodeFlags
-	var nodes []string
-	for _, n := range env.Config().Nodes {
-		nodes = append(nodes, n.Name+"="+n.WriteDSN)
-		if reader, err := url.Parse(n.ReadDSN); err == nil {
-			flags.ReadUser = reader.User.Username()
-			flags.ReadPassword, _ = reader.User.Password()
-		}
-	}
-	flags.Nodes = strings.Join(nodes, ",")
 	return flags
 }
 

@@ -85,6 +85,15 @@ func (h *history) bound(now time.Time, pos Position) (bound time.Duration, ok bo
 	return max(0, age(now, samples[i-1].at)), true
 }
 
+// boundOrNone is bound in the form that is told to others: negative when nothing
+// is proven.
+func (h *history) boundOrNone(now time.Time, pos Position) time.Duration {
+	if bound, ok := h.bound(now, pos); ok {
+		return bound
+	}
+	return -1
+}
+
 // age is the greater of the monotonic and the wall-clock time between two
 // instants of this process. The monotonic clock stands still while the machine
 // sleeps, and a wall clock may be set back; to err on the old side is safe.

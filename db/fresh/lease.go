@@ -47,9 +47,9 @@ type lease struct {
 	state *connState
 }
 
-// run takes a connection and runs try on it. If the node turns out to be just
+// run takes a connection and runs the read on it. If the node turns out to be just
 // behind, it waits up to wait for it and tries once more.
-func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration, try func(context.Context, *lease) error) error {
+func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration, read try) error {
 	l.node.inUse.Add(1)
 	defer l.node.inUse.Add(-1)
 	conn, err := pool.Acquire(ctx)
@@ -59,9 +59,9 @@ func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration,
 	defer conn.Release()
 	l.conn, l.state = conn.Conn(), stateOf(conn.Conn().PgConn())
 	l.proven = l.state.pos
-	err = try(ctx, l)
+	err = read(ctx, l)
 	if wait > 0 && errors.Is(err, errBehind) && l.catchUp(ctx, wait) {
-		err = try(ctx, l)
+		err = read(ctx, l)
 	}
 	return errors.Join(err, l.checkRole(ctx))
 }

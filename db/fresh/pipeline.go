@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -58,28 +59,31 @@ func (l *lease) send(ctx context.Context, todo steps, sql string, args []any) (*
 // sendAlone is the common case: the connection has proven itself lately, and
 // the query costs what it costs without this package.
 func (l *lease) sendAlone(ctx context.Context, sql string, args []any) (*result, error) {
-	s, err := l.prepare(ctx, sql)
+	s, params, err := l.encode(ctx, sql, args)
 	if err != nil {
 		return nil, err
 	}
-	build := &l.state.builder
-	if err := build.Build(l.conn.TypeMap(), s.description, args); err != nil {
-		return nil, err
-	}
-	return readAll(l.conn.PgConn().ExecStatement(ctx, s.description, build.ParamValues, build.ParamFormats, s.formats), s.fields)
+	return readAll(l.conn.PgConn().ExecStatement(ctx, s.description, params.ParamValues, params.ParamFormats, s.formats), s.fields)
 }
 
 func (l *lease) add(ctx context.Context, batch *pgconn.Batch, sql string, args []any) error {
-	s, err := l.prepare(ctx, sql)
+	s, params, err := l.encode(ctx, sql, args)
 	if err != nil {
 		return err
 	}
-	build := &l.state.builder // encodes into the batch at once, so one is enough
-	if err := build.Build(l.conn.TypeMap(), s.description, args); err != nil {
-		return err
-	}
-	batch.ExecStatement(s.description, build.ParamValues, build.ParamFormats, s.formats)
+	batch.ExecStatement(s.description, params.ParamValues, params.ParamFormats, s.formats)
 	return nil
+}
+
+// encode prepares a statement and its parameters. The latter are the
+// connection's, to be sent or copied into a batch before the next call.
+func (l *lease) encode(ctx context.Context, sql string, args []any) (statement, *pgx.ExtendedQueryBuilder, error) {
+	s, err := l.prepare(ctx, sql)
+	if err != nil {
+		return statement{}, nil, err
+	}
+	params := &l.state.builder
+	return s, params, params.Build(l.conn.TypeMap(), s.description, args)
 }
 
 // statement is a prepared statement of one connection. Its fields are shared by

@@ -104,13 +104,15 @@ func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool
 			r.answered(d, l)
 			return true, ReasonReplica, nil
 		}
-		switch {
-		case errors.Is(err, errBehind):
+		if errors.Is(err, errBehind) {
 			n.behind.Inc()
 			reason = d.missing(l.proven)
-		case classify(ctx, err, onReplica) == conflict:
+			continue
+		}
+		switch classify(ctx, err, onReplica) {
+		case conflict:
 			return false, ReasonConflict, nil
-		case classify(ctx, err, onReplica) == elsewhere:
+		case elsewhere:
 			reason = ReasonNoReplica
 			r.rediscover()
 		default:
@@ -168,19 +170,14 @@ func (r *Router) candidates(floor Position, list []*node) []*node {
 		switch {
 		case ar && br:
 			return cmp.Compare(a.inUse.Load(), b.inUse.Load())
-		case ar != br:
-			return cmp.Compare(b2i(br), b2i(ar))
+		case ar:
+			return -1
+		case br:
+			return 1
 		}
 		return cmp.Compare(bv.LSN, av.LSN)
 	})
 	return list
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // degrade answers a read that no replica could prove.
@@ -289,10 +286,7 @@ func (r *Router) tell(d *demand, l *lease) {
 		return
 	}
 	if !l.primary {
-		l.served.Bound = -1
-		if bound, ok := r.history.bound(d.start, l.proven); ok {
-			l.served.Bound = bound
-		}
+		l.served.Bound = r.history.boundOrNone(d.start, l.proven)
 	}
 	d.carrier.note(l.served)
 }

@@ -119,9 +119,7 @@ func (r *Router) Status() (nodes []NodeStatus, writable bool) {
 		v := n.view.Load()
 		s := NodeStatus{Name: n.name, Up: v.err == nil, Primary: n == primary, Position: v.pos, Bound: -1}
 		if s.Up && v.pos.Timeline == timeline {
-			if bound, ok := r.history.bound(now, v.pos); ok {
-				s.Bound = bound
-			}
+			s.Bound = r.history.boundOrNone(now, v.pos)
 		}
 		nodes = append(nodes, s)
 	}

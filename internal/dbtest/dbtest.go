@@ -64,7 +64,7 @@ func Main(m *testing.M) {
 func Config() pgcluster.Config {
 	return pgcluster.Config{
 		Replicas: replicas,
-		Roles:    []string{"shop_owner", "shop_rw", "shop_ro"},
+		Roles:    migrations.Roles,
 		InitSQL:  migrations.RolesSQL,
 		Settings: map[string]string{"fsync": "off", "autovacuum_naptime": "1h"},
 	}

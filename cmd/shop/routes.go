@@ -23,6 +23,10 @@ var problems = []web.Mapping{
 		Status: http.StatusServiceUnavailable, Code: "primary_unavailable", RetryAfter: time.Second,
 		Detail: "The database does not accept this at the moment. Nothing was done.",
 	}},
+	{Err: fresh.ErrNoSynchronousStandby, Problem: web.Problem{
+		Status: http.StatusServiceUnavailable, Code: "no_synchronous_standby", RetryAfter: 2 * time.Second,
+		Detail: "No standby confirms what is written, so nothing is accepted that could be lost. Nothing was done.",
+	}},
 	{Err: fresh.ErrUnavailable, Problem: web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "database_unavailable", RetryAfter: 2 * time.Second,
 		Detail: "The database could not do this in time. Nothing was done.",
@@ -51,6 +55,7 @@ func (s *server) handler() http.Handler {
 
 	r.Get("/healthz", render.Handle(s.healthz))
 	r.Get("/readyz", render.Handle(s.readyz))
+	r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
 	r.Group(func(r chi.Router) {
 		r.Use(render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
 		catalog.Routes(r, s.catalog, render)
@@ -68,14 +73,14 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return web.JSON(w, http.StatusOK, health{"live"})
 }
 
-// readyz says what can be served: everything with a primary, browsing with a
-// replica alone.
+// readyz says what can be served: everything while the primary takes
+// transactions, else browsing.
 func (s *server) readyz(w http.ResponseWriter, _ *http.Request) error {
-	nodes, writable := s.router.Status()
-	if writable {
+	status := s.router.Status()
+	if status.Writable {
 		return web.JSON(w, http.StatusOK, health{"ready"})
 	}
-	for _, n := range nodes {
+	for _, n := range status.Nodes {
 		if n.Up {
 			return web.JSON(w, http.StatusOK, health{"degraded"})
 		}

@@ -40,6 +40,9 @@ type Config struct {
 	// SampleTimeout is how long a node may take to answer the monitor before its
 	// reads are cut and sent elsewhere: 500 ms.
 	SampleTimeout time.Duration
+	// SyncWait is how long the synchronous standbys may take to confirm what the
+	// primary has written before further transactions are refused: 1 s.
+	SyncWait time.Duration
 	// Keep is how far back a bound can be proven: 10 minutes.
 	Keep time.Duration
 	// GuardEvery is how long a connection may rely on the position that it has
@@ -69,6 +72,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.SessionWait, 5*time.Millisecond)
 	setDefault(&c.SampleEvery, 100*time.Millisecond)
 	setDefault(&c.SampleTimeout, 500*time.Millisecond)
+	setDefault(&c.SyncWait, time.Second)
 	setDefault(&c.Keep, 10*time.Minute)
 	setDefault(&c.GuardEvery, 250*time.Millisecond)
 	if c.Log == nil {

@@ -16,6 +16,9 @@ import (
 var (
 	// ErrNoPrimary: no node is known to be the primary, or it does not answer.
 	ErrNoPrimary = errors.New("fresh: no primary")
+	// ErrNoSynchronousStandby: the primary is there, but a COMMIT would wait, because
+	// not enough of its synchronous standbys confirm what it writes.
+	ErrNoSynchronousStandby = errors.New("fresh: no synchronous standby confirms what the primary writes")
 	// ErrOverloaded: the cap on reads from the primary was reached.
 	ErrOverloaded = errors.New("fresh: too many reads fell back to the primary")
 	// ErrUnprovable: no replica proved the contract, and the policy is Fail.

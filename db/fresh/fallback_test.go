@@ -125,7 +125,7 @@ func TestAKilledReplicaIsNoErrorToAnyone(t *testing.T) {
 func (b *bench) awaitStatus(t *testing.T, n *pgcluster.Node, up bool) {
 	t.Helper()
 	dbtest.Eventually(t, n.Name()+" is seen to change", func() bool {
-		nodes, _ := b.router.Status()
+		nodes := b.router.Status().Nodes
 		for _, s := range nodes {
 			if s.Name == n.Name() {
 				return s.Up == up

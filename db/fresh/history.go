@@ -70,6 +70,17 @@ func (h *history) floor(now time.Time, budget time.Duration) (floor Position, ok
 	return samples[i].pos, true
 }
 
+// longAgo returns the newest position that is known to have been reached at least
+// wait before now.
+func (h *history) longAgo(now time.Time, wait time.Duration) (pos Position, ok bool) {
+	samples := h.samples()
+	i := sort.Search(len(samples), func(i int) bool { return now.Sub(samples[i].at) < wait })
+	if i == 0 {
+		return Position{}, false
+	}
+	return samples[i-1].pos, true
+}
+
 // bound returns the staleness that data at pos is proven not to exceed at now:
 // the age of the newest sample that it has reached. ok is false when no sample
 // that old is kept.

@@ -72,6 +72,14 @@ func (r *Router) gauges() []prometheus.Collector {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "leeway_writable_nodes", Help: "Nodes out of recovery; more than one is a split brain.",
 		}, func() float64 { return float64(r.writableNodes()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "leeway_no_synchronous_standby", Help: "1 while transactions are refused because no synchronous standby confirms.",
+		}, func() float64 {
+			if r.topology.unsynced.Load() {
+				return 1
+			}
+			return 0
+		}),
 	}
 	for _, n := range r.nodes {
 		list = append(list, prometheus.NewGaugeFunc(prometheus.GaugeOpts{

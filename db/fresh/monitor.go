@@ -19,6 +19,7 @@ type view struct {
 	standby bool
 	pos     Position // replayed on a standby, flushed on the primary
 	system  int64    // identifies the cluster; nodes of another one are ignored
+	sync    syncView // of a primary
 }
 
 // The timeline of a standby is that of the log it receives. Without a receiver
@@ -98,6 +99,14 @@ func (r *Router) observe(ctx context.Context, conn **pgx.Conn, config *pgx.ConnC
 		return view{at: v.at, err: fmt.Errorf("position not known (timeline %d)", timeline)}
 	}
 	v.pos = Position{Timeline: uint32(timeline), LSN: LSN(*lsn)}
+	if v.standby {
+		return v
+	}
+	if v.sync, err = observeSync(ctx, *conn); err != nil {
+		closeQuietly(*conn)
+		*conn = nil
+		return view{at: v.at, err: err}
+	}
 	return v
 }
 

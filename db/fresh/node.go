@@ -26,6 +26,7 @@ type node struct {
 
 	kick  chan struct{}        // asks the monitor to look at once
 	inUse atomic.Int32         // reads under way, for balance
+	level atomic.Int32         // what its transactions wait for; told by the first connection
 	view  atomic.Pointer[view] // what the monitor saw last
 
 	answers [reasonCount]prometheus.Counter // reads, by reason
@@ -73,7 +74,7 @@ func (n *node) newPool(ctx context.Context, dsn, use string, size int32) (*pgxpo
 	cc.OnNotice = noteCommitTrouble
 	if use == "leeway-write" {
 		config.BeforeConnect = withoutCancelRequests
-		config.AfterConnect = checkWriter
+		config.AfterConnect = n.checkWriter
 	} else {
 		cc.DialFunc = n.reads.dial
 		config.AfterConnect = remember
@@ -104,16 +105,28 @@ func remember(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// The levels of synchronous_commit, as far as it matters whether a standby is
+// there. Zero: no connection has told yet.
+const (
+	levelLocal   = 1
+	levelStandby = 2
+)
+
 // checkWriter refuses connections on which a COMMIT would be answered before it
 // is on disk: no position taken after it would prove anything, and a crash
 // would lose an acknowledged order.
-func checkWriter(ctx context.Context, conn *pgx.Conn) error {
+func (n *node) checkWriter(ctx context.Context, conn *pgx.Conn) error {
 	var level string
 	if err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_commit')").Scan(&level); err != nil {
 		return err
 	}
 	if level == "off" {
 		return errors.New("fresh: synchronous_commit is off for the writing role; set it to local or stricter")
+	}
+	if level == "local" {
+		n.level.Store(levelLocal)
+	} else {
+		n.level.Store(levelStandby)
 	}
 	return remember(ctx, conn)
 }

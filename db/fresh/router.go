@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // A Router sends each read to a node that provably satisfies its policy, and
@@ -97,31 +96,3 @@ func (r *Router) Close(ctx context.Context) error {
 
 // Reader returns a read handle under the policy, for generated code.
 func (r *Router) Reader(p Policy) *Reader { return &Reader{router: r, policy: p} }
-
-// NodeStatus is what is known of a node.
-type NodeStatus struct {
-	Name     string
-	Up       bool
-	Primary  bool
-	Position Position
-	// Bound is the staleness that the node is proven not to exceed, as of the
-	// last sample; negative when nothing is proven. It is for people and for
-	// metrics: no read is accepted on it.
-	Bound time.Duration
-}
-
-// Status returns what is known of every node, in the configured order, and
-// whether a primary is known and answers.
-func (r *Router) Status() (nodes []NodeStatus, writable bool) {
-	primary, timeline := r.currentPrimary()
-	now := time.Now()
-	for _, n := range r.nodes {
-		v := n.view.Load()
-		s := NodeStatus{Name: n.name, Up: v.err == nil, Primary: n == primary, Position: v.pos, Bound: -1}
-		if s.Up && v.pos.Timeline == timeline {
-			s.Bound = r.history.boundOrNone(now, v.pos)
-		}
-		nodes = append(nodes, s)
-	}
-	return nodes, primary != nil
-}

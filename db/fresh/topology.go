@@ -12,6 +12,7 @@ type topology struct {
 	era      atomic.Pointer[era] // read by every read
 	mu       sync.Mutex          // held to change it
 	writable int                 // nodes out of recovery
+	unsynced atomic.Bool         // a COMMIT on the primary would wait for a standby in vain
 	known    chan struct{}       // closed when the first primary is seen
 }
 
@@ -43,6 +44,7 @@ func (r *Router) publish(n *node, v view) {
 	}
 	if v.err == nil && !v.standby && r.acceptPrimary(n, v) {
 		r.history.add(sample{at: v.at, pos: v.pos})
+		r.publishSync(v)
 	}
 	r.countWritable()
 }

@@ -80,6 +80,9 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 			return ErrNoPrimary
 		}
 	}
+	if err := r.mayCommit(primary); err != nil {
+		return err // at once: all connections may be waiting in a COMMIT
+	}
 	conn, err := primary.write.Acquire(ctx)
 	if err != nil {
 		return err
@@ -90,6 +93,9 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 			conn.Release()
 		}
 	}()
+	if err := r.mayCommit(primary); err != nil {
+		return err // the first connection has told what its COMMIT would wait for
+	}
 	if err := runTx(ctx, conn.Conn(), fn); err != nil {
 		return err
 	}

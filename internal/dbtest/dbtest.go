@@ -163,11 +163,12 @@ func (e *Env) NewRouter(tb testing.TB, config fresh.Config) *fresh.Router {
 	}
 	tb.Cleanup(func() { CloseRouter(tb, router) })
 	Eventually(tb, "the router knows every node", func() bool {
-		nodes, writable := router.Status()
-		for _, n := range nodes {
-			writable = writable && n.Up && n.Bound >= 0
+		status := router.Status()
+		known := status.Writable
+		for _, n := range status.Nodes {
+			known = known && n.Up && n.Bound >= 0
 		}
-		return writable
+		return known
 	})
 	return router
 }

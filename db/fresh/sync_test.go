@@ -1,0 +1,118 @@
+package fresh_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/pgcluster"
+)
+
+// tryAdd commits one more, within limit.
+func (b *bench) tryAdd(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	return b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+		_, err := tx.Exec(ctx, addOne)
+		return err
+	})
+}
+
+// Without a synchronous standby a COMMIT waits for ever, with its rows locked and
+// its connection taken. So the first of them end in doubt, and the others are
+// refused at once, whether the standbys are gone or only silent. What was in
+// doubt is committed as soon as one is back: nothing was switched off.
+func TestWithoutASynchronousStandbyWritesAreRefused(t *testing.T) {
+	for name, fault := range map[string]struct{ begin, end func(*pgcluster.Node) func(context.Context) error }{
+		"silent": {
+			func(n *pgcluster.Node) func(context.Context) error { return n.Freeze },
+			func(n *pgcluster.Node) func(context.Context) error { return n.Thaw },
+		},
+		"gone": {
+			func(n *pgcluster.Node) func(context.Context) error { return n.Kill },
+			func(n *pgcluster.Node) func(context.Context) error { return n.Start },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			b.add(t)
+			for _, n := range b.Replicas() {
+				t.Cleanup(func() {
+					if t.Failed() { // the other tests need it back
+						dbtest.Do(t, fault.end(n))
+					}
+				})
+				dbtest.Do(t, fault.begin(n))
+			}
+			doubts := 0
+			dbtest.Eventually(t, "a write is refused", func() bool {
+				err := b.tryAdd(100 * time.Millisecond)
+				switch {
+				case errors.Is(err, fresh.ErrCommitUnknown):
+					doubts++ // the standbys were not missed yet
+				case err == nil:
+					t.Fatal("a COMMIT was acknowledged that no standby has")
+				}
+				return errors.Is(err, fresh.ErrNoSynchronousStandby)
+			})
+			if status := b.router.Status(); status.Writable {
+				t.Error("Status says writable")
+			}
+			if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 1 {
+				t.Errorf("n = %d, want 1: a row is visible that no standby has", n)
+			}
+			for _, n := range b.Replicas() {
+				dbtest.Do(t, fault.end(n))
+			}
+			dbtest.Eventually(t, "writes are taken again", func() bool { return b.tryAdd(time.Second) == nil })
+			if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 2+doubts {
+				t.Errorf("n = %d, want 2 and the %d that were in doubt", n, doubts)
+			}
+			t.Logf("%d in doubt before writes were refused", doubts)
+		})
+	}
+}
+
+// A role that does not wait for standbys does not need them.
+func TestALocalCommitNeedsNoStandby(t *testing.T) {
+	b := setup(t, func(c *fresh.Config) {
+		for i := range c.Nodes {
+			c.Nodes[i].WriteDSN += "&options=-csynchronous_commit%3Dlocal"
+		}
+	})
+	withoutStandbys(t, b)
+	until(1500*time.Millisecond, func() { b.add(t) }) // longer than SyncWait
+}
+
+// Two nodes that accept writes: the newer timeline wins, the alarm is there, and
+// the old one is not followed again, not even when the newer one is gone.
+func TestASplitBrainIsSeenAndTheOldSideNeverFollowed(t *testing.T) {
+	config := dbtest.Config()
+	config.Async = true // or neither side could write
+	b := setupOn(t, dbtest.NewOn(t, config))
+	b.add(t)
+	b.CatchUp(t)
+	old, successor := b.Primary(), b.Replicas()[0]
+	dbtest.Do(t, successor.Promote)
+	dbtest.Eventually(t, "the split is seen", func() bool { return len(b.router.Status().Split()) == 2 })
+	if status := b.router.Status(); status.Primary != successor.Name() {
+		t.Errorf("the primary is %q, want %s", status.Primary, successor.Name())
+	}
+	b.add(t)
+	if n, served := b.read(t, fresh.Strong(), fresh.Position{}); n != 2 || served.Node != successor.Name() {
+		t.Errorf("n = %d from %+v", n, served)
+	}
+	dbtest.Do(t, successor.Kill)
+	dbtest.Eventually(t, "the split is over", func() bool { return b.router.Status().Split() == nil })
+	until(3*second, func() { // longer than the grace of a primary that fell silent
+		if err := b.tryAdd(second); err == nil {
+			t.Fatalf("%s was followed again: its timeline is the older one", old.Name())
+		}
+	})
+	if err := b.tryAdd(second); !errors.Is(err, fresh.ErrNoPrimary) {
+		t.Errorf("err = %v, want ErrNoPrimary", err)
+	}
+}

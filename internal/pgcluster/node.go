@@ -68,6 +68,24 @@ func (n *Node) Kill(ctx context.Context) error {
 // new ones are accepted by the kernel, nothing answers.
 func (n *Node) Freeze(ctx context.Context) error { return n.verb(ctx, "freeze", nil, n.freeze) }
 
+// Process is one of a server's processes, by its title.
+type Process string
+
+// The processes that can be frozen alone. Without its postmaster a server keeps
+// its sessions and takes no new one; without startup a standby answers and no
+// longer replays; without walreceiver it no longer receives or confirms.
+const (
+	Postmaster  Process = "postmaster"
+	Startup     Process = "startup"
+	WALReceiver Process = "walreceiver"
+)
+
+// FreezeProcess stops one process with SIGSTOP; Thaw undoes it too. It is an error
+// if the server has no such process now.
+func (n *Node) FreezeProcess(ctx context.Context, which Process) error {
+	return n.verb(ctx, "freeze "+string(which)+" of", nil, func(ctx context.Context) error { return n.freezeProcess(ctx, which) })
+}
+
 // Thaw undoes Freeze; a server that is not frozen is left alone.
 func (n *Node) Thaw(ctx context.Context) error { return n.verb(ctx, "thaw", nil, n.thaw) }
 
@@ -105,8 +123,8 @@ func (n *Node) setReplay(ctx context.Context, function, want string) error {
 
 // Promote makes a standby a primary, on a new timeline, and returns when it
 // takes writes. It stops nobody else: kill the old primary first, or there are
-// two. The others follow the new one only after a Rejoin; until then, unless the
-// cluster is Async, its commits wait.
+// two. The others follow the new one only after a Rejoin, which is quick for a
+// standby that runs; until then, unless the cluster is Async, its commits wait.
 func (n *Node) Promote(ctx context.Context) error {
 	roles := map[string]Role{n.name: RolePrimary}
 	return n.verb(ctx, "promote", roles, func(ctx context.Context) error {

@@ -54,3 +54,13 @@ func readProc(dir string) (proc, bool) {
 	ppid, err := strconv.Atoi(fields[1])
 	return proc{pid: pid, ppid: ppid, stopped: fields[0] == "T"}, err == nil
 }
+
+// processTitle is what the process calls itself, as "postgres: replica-1: startup
+// recovering 000000010000000000000003".
+func processTitle(pid int) string {
+	title, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if err != nil {
+		return ""
+	}
+	return string(title) + " "
+}

@@ -51,3 +51,13 @@ func serverProcs(data string) ([]proc, error) {
 	}
 	return procs, nil
 }
+
+// processTitle is what the process calls itself, as "postgres: replica-1: startup
+// recovering 000000010000000000000003".
+func processTitle(pid int) string {
+	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out)) + " "
+}

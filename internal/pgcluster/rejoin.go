@@ -12,8 +12,9 @@ import (
 
 // Rejoin makes the node a standby of the current primary and returns when it
 // streams. What it has and the primary has not is thrown away: by pg_rewind, or
-// by a new base backup where that is impossible. The node may be running,
-// frozen, down or killed.
+// by a new base backup where that is impossible. A running standby that has
+// nothing of the kind is only told whom to follow, and goes on serving. The node
+// may be running, frozen, down or killed.
 func (n *Node) Rejoin(ctx context.Context) error {
 	roles := map[string]Role{n.name: RoleStandby}
 	return n.verb(ctx, "rejoin", roles, func(ctx context.Context) error {
@@ -33,13 +34,16 @@ func (n *Node) Rejoin(ctx context.Context) error {
 }
 
 func (n *Node) follow(ctx context.Context, primary *Node) error {
+	if err := primary.makeSlots(ctx); err != nil {
+		return err
+	}
+	if n.isBehindFork(ctx, primary) {
+		return n.repoint(ctx, primary)
+	}
 	// pg_rewind reads the source's timeline from its control file, and that is
 	// the old one until the first checkpoint: without this it would find nothing
 	// to rewind, and the node would go on serving rows that do not exist.
 	if err := primary.exec(ctx, superuser, "CHECKPOINT"); err != nil {
-		return err
-	}
-	if err := primary.makeSlots(ctx); err != nil {
 		return err
 	}
 	if err := n.halt(ctx, syscall.SIGINT); err != nil {

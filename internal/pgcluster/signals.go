@@ -3,6 +3,8 @@ package pgcluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -74,6 +76,28 @@ func (n *Node) freeze(ctx context.Context) error {
 		signal(roots, syscall.SIGSTOP)
 		signal(children, syscall.SIGSTOP)
 		return len(running) == 0, err
+	})
+}
+
+// freezeProcess returns when the process stands.
+func (n *Node) freezeProcess(ctx context.Context, which Process) error {
+	return poll(ctx, func() (bool, error) {
+		procs, err := serverProcs(n.data)
+		if err != nil {
+			return false, err
+		}
+		roots, _ := split(procs)
+		for _, p := range procs {
+			isRoot := len(roots) > 0 && p.pid == roots[0].pid
+			if isRoot != (which == Postmaster) || !isRoot && !strings.Contains(processTitle(p.pid), ": "+string(which)+" ") {
+				continue
+			}
+			if !p.stopped {
+				signal([]proc{p}, syscall.SIGSTOP)
+			}
+			return p.stopped, nil
+		}
+		return false, fmt.Errorf("it has no process %s", which)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/faults"
 	"example.com/leeway/internal/pgcluster"
 )
 
@@ -126,17 +127,17 @@ func TestAnIdleShopKeepsItsReplicas(t *testing.T) {
 func TestAStandbyThatIsCutOffStopsServing(t *testing.T) {
 	config := dbtest.Config()
 	config.Replicas, config.Async = 1, true
-	var proxy *dbtest.Proxy
+	var link *faults.Link
 	config.Upstream = func(_, addr string) string {
-		if proxy == nil {
-			proxy = dbtest.NewProxy(t, addr)
+		if link == nil {
+			link = dbtest.Link(t, addr)
 		}
-		return proxy.Addr()
+		return link.Addr()
 	}
 	s := serveOn(t, dbtest.NewOn(t, config))
 	page := "/v1/products/" + s.slug
 	dbtest.Eventually(t, "the standby serves", func() bool { return fromReplica(s.get(t, page)) })
-	proxy.BlackHole()
+	link.BlackHole()
 	s.newShopper(t, "")
 	cut := time.Now()
 	var last answer
@@ -149,6 +150,9 @@ func TestAStandbyThatIsCutOffStopsServing(t *testing.T) {
 		t.Errorf("answered from %q after %v, want primary;reason=lag within 5.5 s", last.source(), took)
 	}
 	t.Logf("given up after %v", took)
+	if link.Counts().DroppedBytes == 0 {
+		t.Error("the black hole swallowed nothing")
+	}
 	believesInSync(t, s, s.Replicas()[0])
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/faults"
 )
 
 func sqlState(err error) string {
@@ -290,13 +291,13 @@ func TestABackendKilledDuringCommitLeavesDoubt(t *testing.T) {
 // The driver answers a lost connection with a CancelRequest on a new one, and
 // that would end the wait and make an unreplicated row visible.
 func TestALostConnectionDoesNotCancelItsCommit(t *testing.T) {
-	var link *dbtest.Proxy
+	var link *faults.Link
 	b := setup(t, func(c *fresh.Config) {
 		u, err := url.Parse(c.Nodes[0].WriteDSN)
 		if err != nil {
 			t.Fatal(err)
 		}
-		link = dbtest.NewProxy(t, u.Host)
+		link = dbtest.Link(t, u.Host)
 		u.Host = link.Addr()
 		c.Nodes[0].WriteDSN = u.String()
 	})
@@ -304,7 +305,7 @@ func TestALostConnectionDoesNotCancelItsCommit(t *testing.T) {
 	ctx, _ := session(t, fresh.Position{})
 	result := addInBackground(ctx, b.router)
 	waitingCommit(t, b)
-	link.Heal() // resets what is connected, lets new connections through
+	link.Reset() // new connections pass
 	if err := <-result; !errors.Is(err, fresh.ErrCommitUnknown) {
 		t.Fatalf("err = %v, want ErrCommitUnknown", err)
 	}

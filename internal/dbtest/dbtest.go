@@ -24,6 +24,7 @@ import (
 
 	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/faults"
 	"example.com/leeway/internal/pgcluster"
 	"example.com/leeway/migrations"
 )
@@ -271,6 +272,20 @@ func (e *Env) Resume(tb testing.TB, nodes ...*pgcluster.Node) {
 	for _, n := range nodes {
 		Do(tb, n.ResumeReplay)
 	}
+}
+
+// linkSeed is fixed: what a test asserts must not depend on jitter.
+const linkSeed = 1
+
+// Link stands before target until the test ends.
+func Link(tb testing.TB, target string) *faults.Link {
+	tb.Helper()
+	link, err := faults.NewLink(target, linkSeed)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(link.Close)
+	return link
 }
 
 // Do runs a verb of a node, and fails the test if it fails.

@@ -200,6 +200,10 @@ func maybeStale(reason Reason) bool {
 	return reason == ReasonLag || reason == ReasonNoReplica || reason == ReasonPrimaryDown
 }
 
+// patience is how many times SessionWait a read waits for a replica to reach its
+// token when the alternative is an error.
+const patience = 20
+
 // serveStale answers from the best replica that has reached the session's
 // token, and says so. errBehind means that no replica could.
 func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
@@ -208,12 +212,16 @@ func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 	slices.SortStableFunc(candidates, func(a, b *node) int {
 		return cmp.Compare(b.view.Load().pos.LSN, a.view.Load().pos.LSN)
 	})
-	for _, n := range candidates {
+	for i, n := range candidates {
 		l := &lease{
 			router: r, node: n, demand: d, floor: d.token,
 			served: Served{Node: n.name, Stale: true, Reason: d.refused},
 		}
-		err := l.run(ctx, n.read, 0, run)
+		wait := time.Duration(0)
+		if primary, _ := r.currentPrimary(); primary == nil && i == len(candidates)-1 {
+			wait = patience * r.config.SessionWait // nobody else can answer
+		}
+		err := l.run(ctx, n.read, wait, run)
 		if err == nil {
 			r.answered(d, l)
 			return nil
@@ -229,8 +237,10 @@ func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 // readPrimary answers from the primary, within the cap. A token that comes here
 // is stamped anew, so that the next read may find a replica.
 func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
-	primary, _ := r.currentPrimary()
-	if primary == nil {
+	primary, timeline := r.currentPrimary()
+	if primary == nil || d.token.Timeline > timeline {
+		// Such a token proves a promotion that this process has not seen: its primary
+		// has been superseded and lacks what the session wrote since.
 		return ErrNoPrimary
 	}
 	if err := r.fallback.enter(ctx); err != nil {
@@ -250,11 +260,6 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 		err = l.run(ctx, primary.fallback, 0, run) // the connection may have been an old one
 	}
 	switch {
-	case err == nil && d.token.Timeline > l.stamp.Timeline:
-		// The token proves a promotion that this process has not seen. This node has
-		// been superseded and lacks what the session wrote since.
-		r.rediscover()
-		return ErrNoPrimary
 	case err == nil:
 		r.answered(d, l)
 		return nil

@@ -26,7 +26,9 @@ func (b *bench) tryAdd(limit time.Duration) error {
 // refused at once, whether the standbys are gone or only silent. What was in
 // doubt is committed as soon as one is back: nothing was switched off.
 func TestWithoutASynchronousStandbyWritesAreRefused(t *testing.T) {
-	for name, fault := range map[string]struct{ begin, end func(*pgcluster.Node) func(context.Context) error }{
+	for name, fault := range map[string]struct {
+		begin, end func(*pgcluster.Node) func(context.Context) error
+	}{
 		"silent": {
 			func(n *pgcluster.Node) func(context.Context) error { return n.Freeze },
 			func(n *pgcluster.Node) func(context.Context) error { return n.Thaw },

@@ -97,7 +97,7 @@ func (x *index) group() {
 	}
 	byName := map[name]*group{}
 	for _, op := range x.ops {
-		if !op.writes() || op.Cart == "" {
+		if !op.writes() || op.Cart == "" { // a creation that was not answered has no cart yet
 			continue
 		}
 		at := name{op.Kind, op.Cart, op.Key}
@@ -148,7 +148,7 @@ func (x *index) order(id string) *orderLog {
 
 // note is called in the order of Call.
 func (x *index) note(op *Op) {
-	if op.Cart != "" {
+	if op.Cart != "" || op.SeenCart != nil {
 		x.cart(op.Cart).note(op)
 	}
 	if op.Outcome != OK {

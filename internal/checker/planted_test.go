@@ -100,6 +100,18 @@ func TestReadYourWrites(t *testing.T) {
 			missing(s.list("s1", 10, replica()), 401)
 			return s.history()
 		}},
+		{"shopper unknown after the first cart", "I1", "", func(s *shop) *History {
+			s.create("s1", "c1")
+			missing(s.list("s1", 10, replica()), 401)
+			return s.history()
+		}},
+		{"shopper unknown before the first cart was answered", "", "", func(s *shop) *History {
+			made := s.create("s1", "c1")
+			list := s.list("s1", 10, replica())
+			missing(list, 401)
+			list.Call = made.Return
+			return s.history()
+		}},
 		{"newest order missing from a first page", "I1", "", func(s *shop) *History {
 			ordered(s, 1)
 			filled(s, "s1", "c2", 1)

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -83,7 +84,8 @@ func blame[S comparable](init S, moves []move[S], history []porcupine.Operation)
 	for _, partition := range info.PartialLinearizations() {
 		var longest []int
 		for _, p := range partition {
-			if len(p) > len(longest) {
+			// They come in no order; of two, the same one every time.
+			if len(p) > len(longest) || len(p) == len(longest) && slices.Compare(p, longest) < 0 {
 				longest = p
 			}
 		}

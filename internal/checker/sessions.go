@@ -124,7 +124,7 @@ func (s *session) ack(key ref, op *Op, version int64) {
 	s.acks[key].steps = append(s.acks[key].steps, step{op.Return, version, op})
 }
 
-func (s *session) see1(key ref, op *Op, version int64, cart *Cart) {
+func (s *session) sight(key ref, op *Op, version int64, cart *Cart) {
 	s.seen[key] = append(s.seen[key], sighting{op, version, cart})
 }
 
@@ -136,22 +136,24 @@ func (j *judge) see(s *session, op *Op) {
 	case op.Kind == ListOrders:
 		j.seeList(s, op)
 	case op.Outcome == OK && op.SeenCart != nil:
-		s.see1(ref{'c', op.Cart}, op, op.SeenCart.Version, op.SeenCart)
+		s.sight(ref{'c', op.Cart}, op, op.SeenCart.Version, op.SeenCart)
 	case op.Outcome == OK && op.SeenOrder != nil:
-		s.see1(ref{'o', op.SeenOrder.ID}, op, op.SeenOrder.Version, nil)
+		s.sight(ref{'o', op.SeenOrder.ID}, op, op.SeenOrder.Version, nil)
 	case op.notFound() && op.Kind == ReadOrder:
-		s.see1(ref{'o', op.Order}, op, 0, nil)
+		s.sight(ref{'o', op.Order}, op, 0, nil)
 	case op.notFound() && op.Cart != "":
-		s.see1(ref{'c', op.Cart}, op, 0, nil)
+		s.sight(ref{'c', op.Cart}, op, 0, nil)
 	}
 }
 
 // seeList also notes the orders that the page leaves out. A page that is not the
 // last leaves out rightly what is older than all that it shows; an order that was
-// first asked for after one of them had been answered is newer. 401 is the shop's
-// word for a shopper that the node does not know: an empty list.
+// first asked for after one of them had been answered is newer.
 func (j *judge) seeList(s *session, op *Op) {
-	if op.Outcome != OK && (op.Outcome != Failed || op.Status != 401) {
+	if op.Outcome == Failed && op.Status == 401 {
+		s.seeNobody(op)
+	}
+	if op.Outcome != OK {
 		return
 	}
 	shown := make(map[string]int64, len(op.SeenOrders))
@@ -168,7 +170,20 @@ func (j *judge) seeList(s *session, op *Op) {
 				continue
 			}
 		}
-		s.see1(ref{'o', id}, op, version, nil)
+		s.sight(ref{'o', id}, op, version, nil)
+	}
+}
+
+// seeNobody is what a list says when the node does not know the shopper, and then
+// nothing of theirs. The shopper's row commits with the first cart.
+func (s *session) seeNobody(op *Op) {
+	for key := range s.acks {
+		s.sight(key, op, 0, nil)
+	}
+	for _, id := range s.orders {
+		if key := (ref{'o', id}); s.acks[key] == nil {
+			s.sight(key, op, 0, nil)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ var problems = []web.Mapping{
 	}},
 	{Err: fresh.ErrUnavailable, Problem: web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "database_unavailable", RetryAfter: 2 * time.Second,
-		Detail: "The database could not do this in time. Nothing was done.",
+		Detail: "The database could not do this now. Nothing was done.",
 	}},
 	{Err: fresh.ErrOverloaded, Problem: web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: time.Second,

@@ -43,7 +43,8 @@
 //  5. What is not known counts as not fresh: NULL, an error, no sample yet.
 //
 // An answer reaches the caller only when its guard has passed and it has been
-// read whole; so going on to the next node is invisible.
+// read whole; so going on to the next node is invisible. What an error of a node
+// means is decided in one table (sqlstate.go).
 //
 // # What is not promised
 //

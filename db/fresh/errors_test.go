@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,54 +15,70 @@ import (
 
 func code(s string) error { return fmt.Errorf("query: %w", &pgconn.PgError{Code: s}) }
 
+// What is not an SQLSTATE; those that are have a table, and tests on servers.
 func TestClassify(t *testing.T) {
 	tests := []struct {
-		name               string
-		err                error
-		replica, primary   verdict
-		toldReplica, toldP error // what a caller can tell it by
+		name string
+		err  error
+		want verdict
+		told error // what a caller can tell it by
 	}{
-		{"unknown code", code("99999"), final, final, nil, nil},
-		{"syntax error", code("42601"), final, final, nil, nil},
-		{"no grant", code("42501"), final, final, nil, nil},
-		{"unique violation", code("23505"), final, final, nil, nil},
-		{"lock not available on the primary", code("55P03"), conflict, final, nil, nil},
-		{"recovery conflict or serialization", code("40001"), conflict, again, nil, ErrUnavailable},
-		{"deadlock", code("40P01"), conflict, again, nil, ErrUnavailable},
-		{"statement time-out", code("57014"), exhausted, exhausted, ErrUnavailable, ErrUnavailable},
-		{"too many connections", code("53300"), elsewhere, exhausted, ErrNoPrimary, ErrUnavailable},
-		{"disk full", code("53100"), elsewhere, exhausted, ErrNoPrimary, ErrUnavailable},
-		{"table not replayed yet", code("42P01"), elsewhere, final, ErrNoPrimary, nil},
-		{"read-only", code("25006"), final, elsewhere, nil, ErrNoPrimary},
-		{"shutting down", code("57P01"), elsewhere, elsewhere, ErrNoPrimary, ErrNoPrimary},
-		{"starting up", code("57P03"), elsewhere, elsewhere, ErrNoPrimary, ErrNoPrimary},
-		{"any connection exception", code("08006"), elsewhere, elsewhere, ErrNoPrimary, ErrNoPrimary},
-		{"end of file", io.ErrUnexpectedEOF, elsewhere, elsewhere, ErrNoPrimary, ErrNoPrimary},
-		{"network", &net.OpError{Op: "read", Err: errors.New("reset")}, elsewhere, elsewhere, ErrNoPrimary, ErrNoPrimary},
-		{"no rows", pgx.ErrNoRows, final, final, nil, nil},
-		{"a time-out of the caller's own", context.DeadlineExceeded, final, final, nil, nil},
-		{"something else", errors.New("cannot encode"), final, final, nil, nil},
+		{"end of file", io.ErrUnexpectedEOF, elsewhere, ErrNoPrimary},
+		{"network", &net.OpError{Op: "read", Err: errors.New("reset")}, elsewhere, ErrNoPrimary},
+		{"no connection", &pgconn.ConnectError{}, elsewhere, ErrNoPrimary},
+		{"demoted", errDemoted, elsewhere, ErrNoPrimary},
+		{"no rows", pgx.ErrNoRows, final, nil},
+		{"a time-out of the caller's own", context.DeadlineExceeded, final, nil},
+		{"something else", errors.New("cannot encode"), final, nil},
+		{"the first of two", errors.Join(code("40001"), code("25P02")), again, ErrUnavailable},
+		{"a refused COMMIT is not sent again", errors.Join(errRefused, code("40001")), exhausted, ErrUnavailable},
+		{"a constraint at COMMIT", errors.Join(errRefused, code("23503")), final, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx := context.Background()
-			if got := classify(ctx, tt.err, onReplica); got != tt.replica {
-				t.Errorf("on a replica: %d, want %d", got, tt.replica)
+			v := classify(t.Context(), tt.err, inWrite)
+			if v != tt.want {
+				t.Errorf("verdict %d, want %d", v, tt.want)
 			}
-			if got := classify(ctx, tt.err, onPrimary); got != tt.primary {
-				t.Errorf("on the primary: %d, want %d", got, tt.primary)
+			if err := told(v, tt.err); !errors.Is(err, tt.err) || tt.told != nil && !errors.Is(err, tt.told) {
+				t.Errorf("told %v, want %v in it", err, tt.told)
 			}
-			if err := told(ctx, tt.err, onPrimary); !errors.Is(err, tt.err) || tt.toldP != nil && !errors.Is(err, tt.toldP) {
-				t.Errorf("told of the primary: %v, want %v in it", err, tt.toldP)
-			}
-			if err := told(ctx, tt.err, onReplica); tt.toldReplica != nil && !errors.Is(err, tt.toldReplica) {
-				t.Errorf("told of a replica: %v, want %v in it", err, tt.toldReplica)
-			}
-			ended, end := context.WithCancel(ctx)
+			ended, end := context.WithCancel(t.Context())
 			end()
-			if got := classify(ended, tt.err, onPrimary); got != final {
+			if got := classify(ended, tt.err, inWrite); got != final {
 				t.Errorf("after the caller has left: %d, want final", got)
 			}
 		})
+	}
+}
+
+func TestRulesAreNotAmbiguous(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range rules {
+		if seen[r.code] || len(r.code) != 2 && !wellFormed(r.code) || r.why == "" {
+			t.Errorf("rule %+v: twice, malformed or without a reason", r)
+		}
+		seen[r.code] = true
+	}
+}
+
+// Whatever a server sends as a code, the metric has a bounded number of series.
+func TestTheLabelIsBounded(t *testing.T) {
+	a := alarms{logged: map[string]time.Time{}}
+	labels := map[string]bool{}
+	for i := range 1000 {
+		label, _ := a.admit(fmt.Sprintf("Z%04d", i), true)
+		labels[label] = true
+	}
+	if len(labels) != maxCodes+1 || !labels["other"] {
+		t.Errorf("%d labels, want %d and other", len(labels), maxCodes)
+	}
+	for _, bad := range []string{"", "4200", "42p01", "42P0\n", "42P011", "\xff\xff\xff\xff\xff"} {
+		if label, _ := a.admit(bad, true); label != "other" {
+			t.Errorf("%q is counted under %q", bad, label)
+		}
+	}
+	if label, loud := a.admit("Z0000", true); label != "Z0000" || loud {
+		t.Errorf("a code seen before is counted under %q and logged again within the minute: %v", label, loud)
 	}
 }

@@ -28,6 +28,9 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 	tokens := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "leeway_tokens_total", Help: "Consistency tokens that requests brought; all but valid ones count as absent.",
 	}, []string{"state"})
+	r.alarms.total = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "leeway_unexpected_sqlstate_total", Help: "Errors of the database that somebody has to look at, by SQLSTATE.",
+	}, []string{"code"})
 	m := &metrics{
 		tokens: map[string]prometheus.Counter{},
 		rewound: prometheus.NewCounter(prometheus.CounterOpts{
@@ -54,7 +57,7 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 		m.tokens[state] = tokens.WithLabelValues(state)
 	}
 	if registry != nil {
-		registry.MustRegister(reads, behind, tokens, m.rewound, m.retries, m.commits, m.unknown)
+		registry.MustRegister(reads, behind, tokens, r.alarms.total, m.rewound, m.retries, m.commits, m.unknown)
 		registry.MustRegister(r.gauges()...)
 	}
 	return m

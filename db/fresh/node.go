@@ -24,10 +24,11 @@ type node struct {
 	write    *pgxpool.Pool // as the primary, for transactions
 	reads    connSet       // the sockets of read and fallback
 
-	kick  chan struct{}        // asks the monitor to look at once
-	inUse atomic.Int32         // reads under way, for balance
-	level atomic.Int32         // what its transactions wait for; told by the first connection
-	view  atomic.Pointer[view] // what the monitor saw last
+	kick    chan struct{}        // asks the monitor to look at once
+	inUse   atomic.Int32         // reads under way, for balance
+	level   atomic.Int32         // what its transactions wait for; told by the first connection
+	view    atomic.Pointer[view] // what the monitor saw last
+	damaged atomic.Bool          // see retire
 
 	answers [reasonCount]prometheus.Counter // reads, by reason
 	behind  prometheus.Counter              // failed guards
@@ -171,6 +172,16 @@ func (n *node) cutReads() {
 	n.read.Reset()
 	n.fallback.Reset()
 	n.reads.closeAll()
+}
+
+// retire takes a replica whose storage fails out of rotation until it has been
+// seen down: other pages may be damaged in ways that raise no error. Rebuilding
+// it does that. A hiccup of the monitor does too, and lets it back until it meets
+// the damage again.
+func (r *Router) retire(n *node) {
+	if !n.damaged.Swap(true) {
+		r.config.Log.Error("node serves no more reads: its storage fails; rebuild it", "node", n.name)
+	}
 }
 
 func (n *node) close() {

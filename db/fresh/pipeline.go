@@ -115,10 +115,10 @@ func (l *lease) prepare(ctx context.Context, sql string) (statement, error) {
 }
 
 // planChanged reports an error that only says that a prepared statement is not
-// what it was: 0A000 after DDL, 26000 and 42P05 behind a pooler.
+// what it was.
 func planChanged(err error) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (pgErr.Code == "0A000" || pgErr.Code == "26000" || pgErr.Code == "42P05")
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && ruleOf(pgErr.Code).replica&verdicts == replan
 }
 
 func (l *lease) forgetStatements(ctx context.Context) error {

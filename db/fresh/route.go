@@ -109,15 +109,20 @@ func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool
 			reason = d.missing(l.proven)
 			continue
 		}
-		switch classify(ctx, err, onReplica) {
+		switch v := r.judge(ctx, err, onReplica); v {
 		case conflict:
 			return false, ReasonConflict, nil
-		case elsewhere:
+		case damaged:
+			r.retire(n)
 			reason = ReasonNoReplica
+		case elsewhere:
 			r.rediscover()
+			reason = ReasonNoReplica
+		case replan: // query and Snapshot have tried it once more
+			reason = ReasonNoReplica
 		default:
 			r.tell(d, l) // a failure that was read there was read there, too
-			return true, ReasonReplica, told(ctx, err, onReplica)
+			return true, ReasonReplica, told(v, err)
 		}
 	}
 	return false, reason, nil
@@ -135,7 +140,7 @@ func (d *demand) missing(pos Position) Reason {
 func (r *Router) whyNone(d *demand) Reason {
 	reason, era := ReasonNoReplica, r.topology.era.Load()
 	for _, n := range r.nodes {
-		if v := n.view.Load(); era.has(v) && v.pos.Timeline == d.floor.Timeline && reason != ReasonLag {
+		if v := n.view.Load(); era.has(v) && !n.damaged.Load() && v.pos.Timeline == d.floor.Timeline && reason != ReasonLag {
 			reason = d.missing(v.pos)
 		}
 	}
@@ -154,7 +159,7 @@ func (r *Router) candidates(floor Position, list []*node) []*node {
 	for i := range r.nodes {
 		n := r.nodes[(i+turn)%len(r.nodes)] // equals take turns: the sort is stable
 		v := n.view.Load()
-		if !era.has(v) || !floor.IsZero() && v.pos.Timeline != floor.Timeline {
+		if !era.has(v) || n.damaged.Load() || !floor.IsZero() && v.pos.Timeline != floor.Timeline {
 			continue
 		}
 		if !v.pos.Reached(floor) {
@@ -226,9 +231,17 @@ func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 			r.answered(d, l)
 			return nil
 		}
-		if v := classify(ctx, err, onReplica); !errors.Is(err, errBehind) && (v == final || v == exhausted) {
+		if errors.Is(err, errBehind) {
+			continue
+		}
+		switch v := r.judge(ctx, err, onReplica); v {
+		case conflict:
+			return errBehind // and none of the others: replay has the right of way
+		case damaged:
+			r.retire(n)
+		case final, exhausted:
 			r.tell(d, l)
-			return told(ctx, err, onReplica)
+			return told(v, err)
 		}
 	}
 	return errBehind
@@ -256,18 +269,20 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 		served: Served{Node: primary.name, Primary: true, Reason: d.refused},
 	}
 	err := l.run(ctx, primary.fallback, 0, run)
-	if v := classify(ctx, err, onPrimary); v == again || v == elsewhere {
+	v := r.judge(ctx, err, onPrimary)
+	if v == again || v == once || v == elsewhere {
 		err = l.run(ctx, primary.fallback, 0, run) // the connection may have been an old one
+		v = r.judge(ctx, err, onPrimary)
 	}
 	switch {
 	case err == nil:
 		r.answered(d, l)
 		return nil
-	case classify(ctx, err, onPrimary) == elsewhere:
+	case v == elsewhere:
 		r.rediscover()
 	}
 	r.tell(d, l)
-	return told(ctx, err, onPrimary)
+	return told(v, err)
 }
 
 // answered is the one place where a read's source is told and counted.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Router sends each read to a node that provably satisfies its policy, and
@@ -16,6 +17,7 @@ type Router struct {
 	history  history
 	fallback bulkhead
 	metrics  *metrics
+	alarms   alarms
 
 	turn     atomic.Uint32 // rotates among equally good replicas
 	stop     context.CancelFunc
@@ -47,6 +49,7 @@ func New(config Config) (*Router, error) {
 		r.nodes = append(r.nodes, n)
 	}
 	r.topology.era.Store(&era{})
+	r.alarms = alarms{log: config.Log, logged: map[string]time.Time{}}
 	r.metrics = newMetrics(r, config.Metrics)
 	for i, nc := range config.Nodes {
 		mc, err := monitorConfig(nc)

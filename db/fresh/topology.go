@@ -41,6 +41,7 @@ func (r *Router) publish(n *node, v view) {
 		// Each time: a frozen node takes new connections, and the driver waits on
 		// those that it is giving up.
 		n.cutReads()
+		n.damaged.Store(false) // see retire
 	}
 	if v.err == nil && !v.standby && r.acceptPrimary(n, v) {
 		r.history.add(sample{at: v.at, pos: v.pos})

@@ -45,15 +45,26 @@ func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) er
 		if err == nil || errors.Is(err, ErrCommitUnknown) {
 			return err
 		}
-		meaning := classify(ctx, err, onPrimary)
-		if meaning == elsewhere {
-			r.rediscover()
+		v := r.judge(ctx, err, inWrite)
+		if v == elsewhere || v == replan {
+			r.dropWriters()
 		}
-		if meaning == final || meaning == exhausted || try == maxTries || !backOff(ctx, try) {
-			return told(ctx, err, onPrimary)
+		if !v.mayRetry(try) || !backOff(ctx, try) {
+			return told(v, err)
 		}
 		r.metrics.retries.Inc()
 	}
+}
+
+// dropWriters closes the connection that has just failed, and with it all others
+// of its kind: a demoted primary answers pings as before and would fail every
+// one of them, and each holds plans of its own. Those in use end with their
+// transaction.
+func (r *Router) dropWriters() {
+	for _, n := range r.nodes {
+		n.write.Reset()
+	}
+	r.rediscover()
 }
 
 // backOff waits with full jitter and reports whether the context still lives.
@@ -156,6 +167,7 @@ func (r *Router) commit(ctx context.Context, conn *pgxpool.Conn) (Position, erro
 		start := time.Now()
 		pos, err := sendCommit(context.WithoutCancel(ctx), conn.Conn().PgConn())
 		r.metrics.commit(time.Since(start), err)
+		r.alarms.see(err, inWrite)
 		done <- committed{pos, err}
 	}()
 	select {
@@ -179,12 +191,11 @@ func sendCommit(ctx context.Context, conn *pgconn.PgConn) (Position, error) {
 	state := stateOf(conn)
 	state.trouble = ""
 	results, err := conn.Exec(ctx, commitSQL).ReadAll()
-	var pgErr *pgconn.PgError
 	switch {
 	case len(results) > 0 && results[0].CommandTag.String() == "ROLLBACK":
 		return Position{}, errSwallowed
-	case len(results) == 0 && errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR" && pgErr.Code != "40003" && pgErr.Code != "08007":
-		return Position{}, err // the COMMIT itself was refused, as by a deferred constraint
+	case len(results) == 0 && refused(err):
+		return Position{}, fmt.Errorf("%w: %w", errRefused, err)
 	case err != nil:
 		return Position{}, errors.Join(ErrCommitUnknown, err)
 	case state.trouble != "":
@@ -193,6 +204,13 @@ func sendCommit(ctx context.Context, conn *pgconn.PgConn) (Position, error) {
 		return Position{}, fmt.Errorf("%w: unexpected answer", ErrCommitUnknown)
 	}
 	return parsePosition(results[1].Rows[0])
+}
+
+// refused reports an answer to COMMIT that says for certain that there was none,
+// as that of a deferred constraint.
+func refused(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.SeverityUnlocalized == "ERROR" && ruleOf(pgErr.Code).primary&doubt == 0
 }
 
 // parsePosition reads an LSN and the name of its WAL file, whose first eight

@@ -1,0 +1,11 @@
+package fresh
+
+// RuleCodes lists the codes and classes of the table, for a test that none is
+// without a case.
+func RuleCodes() []string {
+	codes := make([]string, 0, len(rules))
+	for _, r := range rules {
+		codes = append(codes, r.code)
+	}
+	return codes
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"example.com/leeway/internal/checker"
+	"example.com/leeway/internal/faults"
+	"example.com/leeway/internal/pgcluster"
+)
+
+// The faults of a COMMIT: cut, swallowed, its process killed, its standby missing,
+// its client gone.
+
+func outcomeUnknown(op checker.Op) bool { return op.Code == "outcome_unknown" }
+
+// commitInDoubt: the answer to a COMMIT is lost on the way, or the COMMIT itself.
+func commitInDoubt(ctx context.Context, w *world) error {
+	const each = 5
+	primary := w.node("primary")
+	began := w.record.mark()
+	for _, a := range w.apps {
+		link := w.link(a, primary)
+		link.CutBeforeCommit(each)
+		link.CutAfterCommit(each)
+		link.SwallowCommitAnswer(2)
+		w.awaitThat(ctx, "every COMMIT that was to be cut is cut", func() bool {
+			c := link.Counts()
+			return c.CutBefore >= each && c.CutAfter >= each && c.Swallowed >= 2
+		})
+		c := link.Counts()
+		w.bit(c.CutBefore + c.CutAfter + c.Swallowed)
+	}
+	w.await(ctx, began, "clients are told of the doubt", 4*each, outcomeUnknown)
+	healed := w.record.mark()
+	if err := w.eachLink(primary, (*faults.PGLink).Heal); err != nil {
+		return err
+	}
+	w.recovers(ctx, healed, "write", recoveredWrites, taken)
+	return nil
+}
+
+// appKilled: an instance dies at each point of a COMMIT: before the server has it,
+// before its answer is back, and before the client has its answer. The other one
+// answers the same key.
+func appKilled(ctx context.Context, w *world) error {
+	for _, at := range []faults.Stage{faults.Arrived, faults.Forwarded, faults.Delivered} {
+		if err := w.killAt(ctx, at); err != nil {
+			return err
+		}
+	}
+	w.expectAcksBeforeKill()
+	return nil
+}
+
+func (w *world) killAt(ctx context.Context, at faults.Stage) error {
+	victim := w.apps[0]
+	hit := make(chan struct{})
+	var once sync.Once
+	plan := faults.Plan{At: func(stage faults.Stage) {
+		if stage == at {
+			victim.kill()
+			once.Do(func() { close(hit) })
+		}
+	}}
+	if at == faults.Arrived {
+		plan.Fault = faults.CutBefore // what was sent would still be executed
+	}
+	link := w.link(victim, w.node("primary"))
+	began := w.record.mark()
+	link.Plan(plan)
+	select {
+	case <-hit:
+		w.bit(1)
+	case <-time.After(w.waitLimit):
+		w.expect("behaviour", false, "no COMMIT %s", at)
+		victim.kill()
+	}
+	w.await(ctx, began, "the other instance takes checkouts", 20, acknowledged)
+	if err := victim.start(ctx); err != nil {
+		return err
+	}
+	return w.awaitReady(ctx, victim)
+}
+
+// noStandby: nobody confirms, so nothing new is accepted and nothing is shown that
+// nobody has; and the clients whose COMMIT waits hang up. Nothing cancels it.
+func noStandby(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	began := w.record.mark()
+	for _, n := range w.standbys() {
+		if err := n.FreezeProcess(ctx, pgcluster.WALReceiver); err != nil {
+			return err
+		}
+	}
+	frozen := w.record.mark()
+	visible, err := w.visibleOrders(ctx, primary, 100*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	w.await(ctx, frozen, "clients hang up on a COMMIT", 2, unknown)
+	w.await(ctx, frozen, "checkouts are refused at once", 20, withCode("no_synchronous_standby"))
+	w.await(ctx, frozen, "browsing goes on", fewBrowse, isBrowsing)
+	again, err := w.visibleOrders(ctx, primary, 0)
+	if err != nil {
+		return err
+	}
+	w.expect("unreplicated", again == visible, "%d orders are visible that no standby has", again-visible)
+	cancels := int64(0)
+	for _, a := range w.apps {
+		cancels += w.link(a, primary).Counts().Cancels
+	}
+	w.expect("unreplicated", cancels == 0, "%d CancelRequests were sent to the primary", cancels)
+	w.bit(int64(count(w.record.since(frozen), withCode("no_synchronous_standby"))))
+	w.browsingWentOn(began)
+	healed := w.record.mark()
+	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Thaw(ctx) }); err != nil {
+		return err
+	}
+	w.recovers(ctx, healed, "write", recoveredWrites, taken)
+	return nil
+}
+
+// visibleOrders counts after a moment in which those that were confirmed come out.
+func (w *world) visibleOrders(ctx context.Context, n *pgcluster.Node, after time.Duration) (int64, error) {
+	time.Sleep(after) // not awaited: that nothing more comes cannot be seen sooner
+	return w.ask(ctx, n, "SELECT count(*) FROM orders")
+}
+
+// cancelledWait: somebody cancels COMMITs that wait for a standby. The server then
+// shows the rows and answers success with a warning; nobody may be told 201 for
+// them, not even who asks again, because the next failover loses them.
+func cancelledWait(ctx context.Context, w *world) error {
+	old := w.node("primary")
+	w.expectAcksBeforeKill()
+	buyers, carts, err := w.fullCarts(ctx, 6)
+	if err != nil {
+		return err
+	}
+	for _, n := range w.standbys() {
+		if err := n.FreezeProcess(ctx, pgcluster.WALReceiver); err != nil {
+			return err
+		}
+	}
+	frozen := w.record.mark()
+	for i, c := range buyers {
+		w.load.Go(func() { c.checkout(ctx, carts[i]) })
+	}
+	cancelled, err := w.cancelWaits(ctx, old, len(buyers))
+	if err != nil {
+		return err
+	}
+	w.bit(cancelled)
+	w.await(ctx, frozen, "clients ask again, until they are refused", 4, func(op checker.Op) bool {
+		return op.Kind == checker.Checkout && op.Code == "no_synchronous_standby"
+	})
+	if err := old.Kill(ctx); err != nil {
+		return err
+	}
+	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Thaw(ctx) }); err != nil {
+		return err
+	}
+	next, other, err := w.best(ctx)
+	if err != nil {
+		return err
+	}
+	promoted, err := w.promote(ctx, next, other)
+	if err != nil {
+		return err
+	}
+	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
+	return nil
+}
+
+// fullCarts are ready to be checked out.
+func (w *world) fullCarts(ctx context.Context, n int) (buyers []*caller, carts []string, err error) {
+	for i := range n {
+		c := w.newCaller(600 + i)
+		cart := c.createCart(ctx, line{w.cold[i], 1})
+		if cart.Outcome != checker.OK {
+			return nil, nil, fmt.Errorf("no cart: %d %s", cart.Status, cart.Code)
+		}
+		buyers, carts = append(buyers, c), append(carts, cart.Cart)
+	}
+	return buyers, carts, nil
+}
+
+// cancelWaits cancels COMMITs that wait for a standby, of the shop alone, until it
+// was n of them.
+func (w *world) cancelWaits(ctx context.Context, primary *pgcluster.Node, n int) (cancelled int64, err error) {
+	conn, err := w.connect(ctx, primary)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	w.awaitThat(ctx, "COMMITs that wait are cancelled", func() bool {
+		var now int64
+		err := conn.QueryRow(ctx, `WITH waiting AS MATERIALIZED (SELECT pid FROM pg_stat_activity
+			WHERE wait_event = 'SyncRep' AND application_name = 'leeway-write')
+			SELECT count(*) FILTER (WHERE pg_cancel_backend(pid)) FROM waiting`).Scan(&now)
+		cancelled += now
+		return err == nil && cancelled >= int64(n)
+	})
+	return cancelled, nil
+}
+
+// retryStorm: the same key fifty times at once, and then five times the clients.
+func retryStorm(ctx context.Context, w *world) error {
+	const twins, carts = 50, 4
+	for i := range carts {
+		c := w.newCaller(300 + i)
+		cart := c.createCart(ctx, line{w.cold[i], 1})
+		if cart.Outcome != checker.OK {
+			return fmt.Errorf("no cart: %d %s", cart.Status, cart.Code)
+		}
+		before := w.record.mark()
+		var all sync.WaitGroup
+		for j := range twins {
+			twin := *c
+			twin.id, twin.rand = 1000+100*i+j, w.newCaller(1000+100*i+j).rand
+			all.Go(func() { twin.checkoutOnce(ctx, cart.Cart, "storm-"+cart.Cart) })
+		}
+		all.Wait()
+		ops := w.record.since(before)
+		mine := func(op checker.Op) bool { return op.Key == "storm-"+cart.Cart }
+		first := count(ops, func(op checker.Op) bool { return mine(op) && acknowledged(op) && !op.Replayed })
+		w.expect("behaviour", first <= 1, "%d of %d twins were told that theirs is the first", first, twins)
+		for _, op := range ops {
+			if mine(op) && !acknowledged(op) {
+				w.expect("behaviour", op.Status == 409 || op.Status == 503, "a twin was answered %d %s", op.Status, op.Code)
+			}
+		}
+		w.bit(int64(count(ops, func(op checker.Op) bool { return mine(op) && op.Replayed })))
+	}
+	return w.fiveTimesTheLoad(ctx)
+}
+
+func (w *world) fiveTimesTheLoad(ctx context.Context) error {
+	storm, calm := context.WithCancel(ctx)
+	for id := range 4 * clients {
+		w.load.Go(func() { w.shop(storm, 2000+id) })
+	}
+	m := w.record.mark()
+	w.await(ctx, m, "checkouts go on", 150, acknowledged)
+	calm()
+	w.recovers(ctx, w.record.mark(), "write", recoveredWrites, taken)
+	return nil
+}

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"example.com/leeway/internal/checker"
+	"example.com/leeway/internal/faults"
+	"example.com/leeway/internal/pgcluster"
+)
+
+// The faults of the primary and of the links to it. Browsing goes on; what needs
+// the primary is refused or in doubt, and no doubt becomes a second order or a
+// lost one.
+
+const (
+	recoveredWrites = 3 * time.Second
+	// fewRefused is enough refusals to see that they are told.
+	fewRefused = 5
+)
+
+func notNow(op checker.Op) bool { return op.Status == 503 || op.Status == 504 }
+
+// primaryKilled: it comes back by itself, after crash recovery.
+func primaryKilled(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	began := w.record.mark()
+	if err := primary.Kill(ctx); err != nil {
+		return err
+	}
+	w.await(ctx, began, "writes are refused", fewRefused, notNow)
+	w.await(ctx, began, "browsing goes on", fewBrowse, isBrowsing)
+	w.bit(int64(count(w.record.since(began), notNow)))
+	w.browsingWentOn(began)
+	healed := w.record.mark()
+	if err := primary.Start(ctx); err != nil {
+		return err
+	}
+	w.recovers(ctx, healed, "write", recoveredWrites, taken)
+	w.await(ctx, healed, "checkouts go on", 20, acknowledged)
+	return nil
+}
+
+// backendKilled: one backend dies, and the server ends all the others to recover.
+func backendKilled(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	began := w.record.mark()
+	pid, err := w.ask(ctx, primary, "SELECT pid FROM pg_stat_activity WHERE application_name = 'leeway-write' LIMIT 1")
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(int(pid), syscall.SIGKILL); err != nil {
+		return err
+	}
+	w.bit(1)
+	w.recovers(ctx, began, "write", 5*time.Second, func(op checker.Op) bool { return taken(op) && op.Call > began.at+50*time.Millisecond })
+	w.await(ctx, w.record.mark(), "checkouts go on", 30, acknowledged)
+	w.browsingWentOn(began)
+	return nil
+}
+
+// primaryCutOff: the shops lose their way to the primary, which lives. Browsing
+// is answered by replicas, and labelled once its age cannot be proven; a session
+// is served where a replica proves its token.
+func primaryCutOff(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	began := w.record.mark()
+	if err := w.eachLink(primary, func(l *faults.PGLink) error { l.BlackHole(); return nil }); err != nil {
+		return err
+	}
+	w.await(ctx, began, "what is too old says so", fewBrowse, func(op checker.Op) bool { return op.Source != nil && op.Source.Stale })
+	w.await(ctx, began, "writes are refused", fewRefused, notNow)
+	ops := w.record.since(began)
+	w.bit(int64(count(ops, notNow)))
+	w.expect("behaviour", count(ops, func(op checker.Op) bool {
+		return op.Source != nil && op.Source.Stale && op.TokenIn.LSN > 0 && !isBrowsing(op)
+	}) == 0,
+		"a session was answered with something stale")
+	for _, op := range ops { // a product page does not promise to be served when nothing can be proven
+		if op.Kind == checker.Browse {
+			w.expect("browse", op.Outcome == checker.OK, "%s was answered %d %s", op.Kind, op.Status, op.Code)
+		}
+	}
+	healed := w.record.mark()
+	if err := w.eachLink(primary, (*faults.PGLink).Heal); err != nil {
+		return err
+	}
+	w.recovers(ctx, healed, "write", recoveredWrites, taken)
+	return nil
+}
+
+// errQuorum: a promotion that might lose acknowledged orders.
+var errQuorum = errors.New("not every standby answers, and one that does not may have the only copy of an order")
+
+// best returns the standby that has received most, and the other. With ANY 1 of
+// two an acknowledged order is on one of them, so both must be asked (n - k + 1).
+func (w *world) best(ctx context.Context) (next, other *pgcluster.Node, err error) {
+	var received [2]pgcluster.LSN
+	for i, n := range w.standbys() {
+		status, err := n.Status(ctx)
+		if err != nil || status.Role != pgcluster.RoleStandby {
+			return nil, nil, fmt.Errorf("%w: %s is %s (%w)", errQuorum, n.Name(), status.Role, err)
+		}
+		received[i] = max(status.Received, status.LSN)
+	}
+	if received[1] > received[0] {
+		return w.standbys()[1], w.standbys()[0], nil
+	}
+	return w.standbys()[0], w.standbys()[1], nil
+}
+
+// promote makes next the primary and has other follow it.
+func (w *world) promote(ctx context.Context, next, other *pgcluster.Node) (promoted mark, err error) {
+	if err := next.Promote(ctx); err != nil {
+		return mark{}, err
+	}
+	promoted = w.record.mark()
+	w.stamps.follow(next)
+	return promoted, other.Rejoin(ctx)
+}
+
+// failOver: the primary is gone for good, and the better standby takes over. The
+// old one comes back as a standby and serves when it has proven itself.
+func failOver(ctx context.Context, w *world) error {
+	old := w.node("primary")
+	shopper := w.newCaller(500)
+	cart := shopper.createCart(ctx, line{w.cold[0], 1})
+	// A stream of some milliseconds, so that there are commits that no standby has.
+	for _, link := range w.streams {
+		link.Delay(20*time.Millisecond, 0)
+	}
+	slow := w.record.mark()
+	w.await(ctx, slow, "checkouts go on", 20, acknowledged)
+	began := w.record.mark()
+	if err := old.Kill(ctx); err != nil {
+		return err
+	}
+	w.await(ctx, began, "writes are refused", fewRefused, notNow)
+	w.expectAcksBeforeKill()
+	if err := w.healLinks(); err != nil {
+		return err
+	}
+	next, other, err := w.best(ctx)
+	if err != nil {
+		return err
+	}
+	promoted, err := w.promote(ctx, next, other)
+	if err != nil {
+		return err
+	}
+	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
+	w.await(ctx, promoted, "checkouts go on", 30, acknowledged)
+	w.browsingWentOn(began)
+	w.bit(int64(count(w.record.since(began), notNow)))
+	w.expectTimeline(ctx, next.Name(), 2)
+	again := shopper.readCart(ctx, cart.Cart)
+	w.expect("behaviour", again.Outcome == checker.OK && again.Source.Primary && again.Source.Reason == "timeline",
+		"a token of the old timeline: %d from %+v", again.Status, again.Source)
+	w.expect("behaviour", w.rewound(ctx) > 0, "no token of the old timeline was counted as history_rewound")
+
+	if err := old.Rejoin(ctx); err != nil {
+		return err
+	}
+	rejoined := w.record.mark()
+	w.recovers(ctx, rejoined, "rejoined", 5*time.Second, fromNode(old.Name()))
+	return nil
+}
+
+func (w *world) expectAcksBeforeKill() {
+	acks := count(w.record.all(), acknowledged)
+	w.expect("acks", acks >= minAcks, "only %d checkouts were acknowledged before the kill", acks)
+}
+
+func (w *world) expectTimeline(ctx context.Context, primary string, timeline uint32) {
+	for _, a := range w.apps {
+		v, err := w.replication(ctx, a)
+		w.expect("behaviour", err == nil && v.Primary != nil && v.Primary.Name == primary && v.Primary.Timeline == timeline,
+			"%s takes %+v for the primary, not %s on timeline %d (%v)", a.name, v.Primary, primary, timeline, err)
+	}
+}
+
+// rewound sums a counter over the instances.
+func (w *world) rewound(ctx context.Context) (n float64) {
+	for _, a := range w.apps {
+		if v, err := w.replication(ctx, a); err == nil {
+			n += v.Counters["history_rewound"]
+		}
+	}
+	return n
+}
+
+// strandedStandby: one standby stays on the dead timeline, with an LSN that is
+// numerically ahead of everything that its successor writes. It must answer
+// nothing. (A former primary that is started as a standby without pg_rewind is in
+// the same state.)
+func strandedStandby(ctx context.Context, w *world) error {
+	old, next, stranded := w.node("primary"), w.node("replica-1"), w.node("replica-2")
+	// What follows reaches one standby only, and is nobody's order: the shops rest.
+	w.stopLoad()
+	if err := w.awaitRest(ctx, old); err != nil {
+		return err
+	}
+	if err := w.awaitReplay(ctx, old, next); err != nil {
+		return err
+	}
+	w.streams[next.Name()].BlackHole()
+	if err := w.exec(ctx, old, "SET synchronous_commit = local; CREATE TABLE phantom AS SELECT repeat('x', 1000) FROM generate_series(1, 8000)"); err != nil {
+		return err
+	}
+	if err := w.awaitReplay(ctx, old, stranded); err != nil {
+		return err
+	}
+	if err := old.Kill(ctx); err != nil {
+		return err
+	}
+	w.expectAcksBeforeKill()
+	if err := w.streams[next.Name()].Heal(); err != nil {
+		return err
+	}
+	if err := next.Promote(ctx); err != nil {
+		return err
+	}
+	promoted := w.record.mark()
+	w.startLoad(ctx)
+	w.stamps.follow(next)
+	if err := old.Rejoin(ctx); err != nil { // somebody must confirm
+		return err
+	}
+	w.recovers(ctx, promoted, "write", recoveredWrites+4*time.Second, taken) // with the rewind in it
+	w.await(ctx, promoted, "checkouts go on", 60, acknowledged)
+	w.await(ctx, promoted, "the other standby answers", fewBrowse, fromNode(old.Name()))
+	ahead, err := w.ask(ctx, stranded, "SELECT pg_last_wal_replay_lsn() - '0/0'")
+	if err != nil {
+		return err
+	}
+	now, err := w.ask(ctx, next, "SELECT pg_current_wal_flush_lsn() - '0/0'")
+	if err != nil {
+		return err
+	}
+	w.expect("behaviour", ahead > now, "the stranded standby is not ahead: %d against %d", ahead, now)
+	w.bit(int64(count(w.record.since(promoted), isRead)))
+	served := count(w.record.since(promoted), fromNode(stranded.Name()))
+	w.expect("eligible", served == 0, "%d reads were served on the dead timeline", served)
+	return nil
+}
+
+// splitBrain: a standby is promoted while the old primary lives, and one instance
+// sees only the old side. That side can acknowledge nothing, because both standbys
+// were taken from it first; the other instance follows the higher timeline, raises
+// the alarm, and never goes back.
+func splitBrain(ctx context.Context, w *world) error {
+	old := w.node("primary")
+	blind, seeing := w.apps[0], w.apps[1]
+	w.probeAt.Store(seeing) // the blind one cannot know that it is behind
+	w.await(ctx, w.record.mark(), "a probe by the other instance", 2, func(op checker.Op) bool { return op.Kind == checker.ReadProbe })
+	for _, n := range w.standbys() {
+		w.streams[n.Name()].BlackHole()
+		w.link(blind, n).BlackHole()
+	}
+	next, other, err := w.best(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range w.standbys() {
+		if err := w.streams[n.Name()].Heal(); err != nil {
+			return err
+		}
+		w.streams[n.Name()].Retarget(next.Addr()) // nobody streams from the old one any more
+	}
+	promoted, err := w.promote(ctx, next, other)
+	if err != nil {
+		return err
+	}
+	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
+	w.await(ctx, promoted, "checkouts on the new side", 30, acknowledged)
+	w.await(ctx, promoted, "the old side is refused", fewRefused, func(op checker.Op) bool { return op.App == blind.name && notNow(op) })
+	w.bit(int64(count(w.record.since(promoted), func(op checker.Op) bool { return op.App == blind.name && notNow(op) })))
+	acks := count(w.record.since(promoted), func(op checker.Op) bool { return op.App == blind.name && taken(op) })
+	w.expect("split", acks == 0, "the old side acknowledged %d transactions after the promotion", acks)
+	w.awaitThat(ctx, "the alarm", func() bool {
+		v, err := w.replication(ctx, seeing)
+		return err == nil && v.has("split_brain")
+	})
+	healed := w.record.mark()
+	for _, n := range w.standbys() {
+		if err := w.link(blind, n).Heal(); err != nil {
+			return err
+		}
+	}
+	w.recovers(ctx, healed, "blind side", recoveredWrites, func(op checker.Op) bool { return op.App == blind.name && taken(op) })
+	w.expectTimeline(ctx, next.Name(), 2)
+	return old.Kill(ctx)
+}
+
+// quorumOverlap: with ANY 1 of two the standby that does not answer may be the
+// only one that has an order. The runbook refuses to promote the other; with both
+// in reach it is allowed.
+func quorumOverlap(ctx context.Context, w *world) error {
+	old, silent := w.node("primary"), w.node("replica-2")
+	if err := silent.Freeze(ctx); err != nil {
+		return err
+	}
+	m := w.record.mark()
+	w.await(ctx, m, "orders that one standby has", 10, acknowledged)
+	w.expectAcksBeforeKill()
+	if err := old.Kill(ctx); err != nil {
+		return err
+	}
+	_, _, err := w.best(ctx)
+	w.expect("behaviour", errors.Is(err, errQuorum), "a promotion was allowed without replica-2 (%v)", err)
+	w.bit(1)
+	if err := silent.Thaw(ctx); err != nil {
+		return err
+	}
+	next, other, err := w.best(ctx)
+	if err != nil {
+		return err
+	}
+	promoted, err := w.promote(ctx, next, other)
+	if err != nil {
+		return err
+	}
+	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
+	return nil
+}

@@ -437,7 +437,7 @@ func TestNoStreamHasAHole(t *testing.T) {
 		})
 	}
 	chance := rand.New(rand.NewPCG(seed, 0))
-	for range 300 {
+	for range 150 {
 		switch chance.IntN(8) {
 		case 0:
 			link.Delay(time.Duration(chance.IntN(3))*time.Millisecond, time.Millisecond)

@@ -144,8 +144,8 @@ func (p *pipe) look(ch chunk, slowed bool) (wait time.Duration, changed <-chan s
 			c.close()
 		}
 		return 0, nil, false
-	case l.weather.drop[p.dir], p.dir == ServerToClient && c.mute:
-		c.holed = true
+	case l.weather.drop[p.dir], c.holed[p.dir]:
+		c.holed[p.dir] = true
 		l.counts.DroppedBytes += int64(len(ch.data))
 		if ch.end != nil {
 			l.counts.DroppedEnds++

@@ -149,7 +149,7 @@ func TestCutBeforeCommit(t *testing.T) {
 	if err := exec(connect(t, link, "disable"), commit); err != nil {
 		t.Error(err)
 	}
-	if c := link.Counts(); c.CutBefore != 2 || c.Reset != 2 || c.Forwarded != 1 || c.Answered != 1 {
+	if c := link.Counts(); c.CutBefore != 2 || c.Forwarded != 1 || c.Answered != 1 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -180,7 +180,8 @@ func TestCutAfterCommit(t *testing.T) {
 		t.Errorf("the server could not answer: %v", err)
 	}
 	eventually(t, link.Link, "the answer is seen", func(c faults.Counts) bool { return c.Answered == 1 })
-	if c := link.Counts(); c.Delivered != 0 || c.Reset != 1 {
+	// Reset may have cut the connection on which the driver sends its CancelRequest.
+	if c := link.Counts(); c.Delivered != 0 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -328,7 +329,7 @@ func clientDies(t *testing.T, linger int) {
 		t.Error("a closed connection answered")
 	}
 	if linger == 0 {
-		eventually(t, link.Link, "the reset is seen", func(c faults.Counts) bool { return c.Reset == 1 })
+		eventually(t, link.Link, "the reset is seen", func(c faults.Counts) bool { return c.Reset >= 1 })
 	}
 	close(finish)
 	if err := <-s.answers; err != nil {

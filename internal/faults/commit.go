@@ -153,7 +153,7 @@ func (c *conn) expect(k *commit) bool {
 		return false
 	case k.plan.Fault == Swallow:
 		l.counts.Swallowed++
-		c.mute, c.holed = true, true
+		c.holed[ServerToClient] = true
 	}
 	c.pending, c.stage = k, k
 	return true

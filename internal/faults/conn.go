@@ -20,8 +20,7 @@ type conn struct {
 	end context.CancelFunc
 
 	// All under link.mu.
-	holed    bool    // bytes were swallowed: it must not live on after Heal
-	mute     bool    // nothing more goes to the client, its answer was swallowed
+	holed    [2]bool // by Direction: swallows for good, until Heal resets the connection
 	draining bool    // the client is cut off; the server may finish its COMMIT
 	pending  *commit // handed to the server and not yet answered
 	stage    *commit // the last one whose callback may be running
@@ -72,11 +71,12 @@ func (c *conn) strand() bool {
 	l := c.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.holed = l.weather.drop == [2]bool{true, true}
-	if c.holed {
-		l.counts.Stranded++
+	if l.weather.drop != [2]bool{true, true} {
+		return false
 	}
-	return c.holed
+	c.holed = l.weather.drop
+	l.counts.Stranded++
+	return true
 }
 
 // sink reads a stranded client until it leaves or Heal resets it.

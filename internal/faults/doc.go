@@ -14,9 +14,9 @@
 //
 //   - Bytes arrive in order, each once, or the connection never again delivers
 //     any: a connection that lost bytes is reset by Heal, never resumed.
-//   - A fault holds when the method that makes it has returned. Bytes that wait in
-//     the link (Delay, Bandwidth) are subject to it; bytes that a peer's kernel has
-//     already taken are not, which is so with a cable, too.
+//   - A fault holds for every byte that is sent after the method that makes it has
+//     returned, and for those that wait in the link (Delay, Bandwidth). A write to
+//     a peer that is under way is not called back, as with a cable.
 //   - A COMMIT that CutAfterCommit or SwallowCommitAnswer counts was handed to the
 //     server, whose connection then stays open until the server has answered it.
 //   - The same seed gives the n-th connection the same sequence of jitter. It does

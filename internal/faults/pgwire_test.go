@@ -149,7 +149,7 @@ func TestCutBeforeCommit(t *testing.T) {
 	if err := exec(connect(t, link, "disable"), commit); err != nil {
 		t.Error(err)
 	}
-	if c := link.Counts(); c.CutBefore != 2 || c.Reset != 2 || c.Forwarded != 1 || c.Answered != 1 {
+	if c := link.Counts(); c.CutBefore != 2 || c.Forwarded != 1 || c.Answered != 1 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -180,7 +180,8 @@ func TestCutAfterCommit(t *testing.T) {
 		t.Errorf("the server could not answer: %v", err)
 	}
 	eventually(t, link.Link, "the answer is seen", func(c faults.Counts) bool { return c.Answered == 1 })
-	if c := link.Counts(); c.Delivered != 0 || c.Reset != 1 {
+	// Reset may have cut the connection on which the driver sends its CancelRequest.
+	if c := link.Counts(); c.Delivered != 0 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -280,11 +281,21 @@ func TestAFaultFromACallback(t *testing.T) {
 	if err := exec(connect(t, link, "disable"), commit); err == nil || s.saw(commit) {
 		t.Errorf("err = %v, the server saw it: %t", err, s.saw(commit))
 	}
-	link.OnCommit(at(faults.Forwarded, link.BlackHole))
+	link.OnCommit(at(faults.Arrived, link.BlackHole))
 	result := make(chan error, 1)
 	conn := connect(t, link, "disable")
 	go func() { result <- exec(conn, commit) }()
-	eventually(t, link.Link, "the answer is swallowed", func(c faults.Counts) bool { return c.Answered == 1 && c.DroppedBytes > 0 })
+	eventually(t, link.Link, "the COMMIT is swallowed", func(c faults.Counts) bool { return c.DroppedBytes > 0 })
+	heal(t, link.Link)
+	if err := <-result; err == nil || s.saw(commit) {
+		t.Errorf("err = %v, the server saw it: %t", err, s.saw(commit))
+	}
+	link.OnCommit(at(faults.Forwarded, link.BlackHole))
+	conn = connect(t, link, "disable")
+	go func() { result <- exec(conn, commit) }()
+	eventually(t, link.Link, "the answer is swallowed", func(c faults.Counts) bool {
+		return c.Answered == 1 && c.DroppedBytes > int64(len(commit)+6)
+	})
 	heal(t, link.Link)
 	if err := <-result; err == nil {
 		t.Error("the answer came through a black hole")
@@ -316,6 +327,9 @@ func clientDies(t *testing.T, linger int) {
 	})
 	if err := exec(conn, commit); err == nil {
 		t.Error("a closed connection answered")
+	}
+	if linger == 0 {
+		eventually(t, link.Link, "the reset is seen", func(c faults.Counts) bool { return c.Reset >= 1 })
 	}
 	close(finish)
 	if err := <-s.answers; err != nil {

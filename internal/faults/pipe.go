@@ -24,7 +24,6 @@ type pipe struct {
 	queue    chan chunk
 	next     func(buf []byte) chunk // how the stream is divided
 	rng      *rand.Rand             // the reader's
-	last     time.Time              // the reader's: when the newest chunk is due
 }
 
 // chunk is a piece of the stream, and what comes after it.
@@ -77,7 +76,8 @@ func (p *pipe) chunkSize() int {
 	return min(max(l.weather.rate/20, 1), readSize)
 }
 
-// schedule says when bytes that arrive now are due.
+// schedule says when bytes that arrive now are due. Jitter cannot reorder: in the
+// queue a chunk that is due also waits for those before it.
 func (p *pipe) schedule(size int) time.Time {
 	l := p.conn.link
 	l.mu.Lock()
@@ -94,10 +94,6 @@ func (p *pipe) schedule(size int) time.Time {
 	if j := int64(l.weather.jitter); j > 0 {
 		due = due.Add(time.Duration(p.rng.Int64N(2*j+1) - j))
 	}
-	if due.Before(p.last) {
-		due = p.last
-	}
-	p.last = due
 	return due
 }
 
@@ -148,8 +144,8 @@ func (p *pipe) look(ch chunk, slowed bool) (wait time.Duration, changed <-chan s
 			c.close()
 		}
 		return 0, nil, false
-	case l.weather.drop[p.dir], p.dir == ServerToClient && c.mute:
-		c.holed = true
+	case l.weather.drop[p.dir], c.holed[p.dir]:
+		c.holed[p.dir] = true
 		l.counts.DroppedBytes += int64(len(ch.data))
 		if ch.end != nil {
 			l.counts.DroppedEnds++

@@ -128,7 +128,7 @@ func (l *Link) Heal() error {
 		l.commits.plans = nil
 	}
 	for c := range l.conns {
-		if c.holed {
+		if c.holed != [2]bool{} {
 			c.lost()
 		}
 	}

@@ -13,6 +13,13 @@ func TestNoInvention(t *testing.T) {
 			s.place(s.carts["cx"], "")
 			return s.history()
 		}},
+		{"an order of a cart that nobody checked out", "I6", "", func(s *shop) *History {
+			s.create("s1", "c1")
+			s.add("s1", "c1", "b", 1)
+			s.place(s.carts["c1"], "")
+			s.carts["c1"].Status = open
+			return s.history()
+		}},
 		{"an order of what nobody put into the cart", "I6 I8", "", func(s *shop) *History {
 			filled(s, "s1", "c1", 1)
 			s.carts["c1"].Lines["b"] = 1
@@ -211,6 +218,11 @@ func TestCartRegister(t *testing.T) {
 			s.carts["c1"].Status = "ordered"
 			return s.history()
 		}},
+		{"a change of a closed cart that changed nothing", "I8", "", func(s *shop) *History {
+			ordered(s, 2)
+			s.do(Op{Kind: AddItem, Session: "s2", Cart: "c1", Variant: "a", Quantity: 1, SeenCart: s.see("c1")})
+			return s.history()
+		}},
 		{"closed said of an open cart", "I8", "", func(s *shop) *History {
 			filled(s, "s1", "c1", 2)
 			s.do(fail(Op{Kind: AddItem, Session: "s1", Cart: "c1", Variant: "a", Quantity: 1}, 409, "cart_closed"))
@@ -243,6 +255,17 @@ func TestCartRegister(t *testing.T) {
 			made := s.create("s1", "c1")
 			s.carts["c1"].Lines["a"] = 2
 			made.Variant, made.Quantity, made.SeenCart = "a", 1, s.see("c1")
+			return s.history()
+		}},
+		{"a thousand of one variant", "I8", "", func(s *shop) *History {
+			filled(s, "s1", "c1", 999)
+			s.add("s1", "c1", "a", 1)
+			return s.history()
+		}},
+		{"a thousand of one variant, in doubt and refused", "", "", func(s *shop) *History {
+			filled(s, "s1", "c1", 999)
+			s.do(Op{Kind: AddItem, Session: "s1", Cart: "c1", Variant: "a", Quantity: 1, Outcome: Unknown})
+			s.read("s1", "c1", replica())
 			return s.history()
 		}},
 		{"one key added twice", "I6 I8", "", func(s *shop) *History {
@@ -288,6 +311,13 @@ func TestMoney(t *testing.T) {
 			s.list("s1", 10, replica()).SeenOrders[0].Total = 199
 			return s.history()
 		}},
+		{"a wrong total of an order that was lost", "I9", "I6", func(s *shop) *History {
+			filled(s, "s1", "c1", 2)
+			s.doubt("s1", "c1", "k1", false)
+			lost := &Order{ID: "o9", Number: "LW-000009", Version: 1, Total: 199, Lines: []Line{{"a", 2, unitPrice}}}
+			s.do(Op{Kind: ReadOrder, Session: "s1", Order: "o9", SeenOrder: lost, Source: replica()})
+			return s.history()
+		}},
 		{"other lines than were placed", "I9", "", func(s *shop) *History {
 			ordered(s, 2)
 			s.readOrder("s1", "o1", replica()).SeenOrder.Lines = []Line{{"a", 1, 2 * unitPrice}}
@@ -327,7 +357,12 @@ func TestBoundedStaleness(t *testing.T) {
 	check(t, []planted{
 		{"older than its bound", "G2", "", late(Source{Node: "replica-1", Bound: 16 * ms})},
 		{"as old as its bound", "", "", late(Source{Node: "replica-1", Bound: 17 * ms})},
-		{"old on the primary", "G2", "", late(Source{Primary: true, Bound: -1})},
+		{"old on the primary", "G2", "", late(Source{Primary: true, Bound: 50 * ms})},
+		{"fresh on the primary, which claims no bound", "", "", func(s *shop) *History {
+			s.stamp()
+			s.probe(0).Source = &Source{Primary: true, Bound: -1}
+			return s.history()
+		}},
 		{"stale, and says how much", "", "", late(Source{Node: "replica-1", Bound: 50 * ms, Stale: true})},
 		{"stale, and lies about it", "G2", "", late(Source{Node: "replica-1", Bound: 10 * ms, Stale: true})},
 		{"stale, and claims nothing", "", "", late(Source{Node: "replica-1", Bound: -1, Stale: true})},

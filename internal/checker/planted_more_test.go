@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,13 @@ func TestStockDecisions(t *testing.T) {
 			s.doubt("s1", "c1", "k1", true)
 			return s.history()
 		}},
+		{"in doubt under two keys, and told before the second as if taken", "I7", "", func(s *shop) *History {
+			filled(s, "s1", "c1", 2)
+			s.doubt("s1", "c1", "k0", false)
+			refused(s).Available = 1
+			s.doubt("s1", "c1", "k1", true)
+			return s.history()
+		}},
 		{"in doubt, not taken, and told as if it were", "I7", "", func(s *shop) *History {
 			filled(s, "s1", "c1", 2)
 			s.doubt("s1", "c1", "k1", false)
@@ -183,6 +191,42 @@ func TestStockDecisions(t *testing.T) {
 			s.add("s1", "c1", "b", 5)
 			s.checkout("s1", "c1", "k1")
 			refused(s).Available = 0
+			return s.history()
+		}},
+	})
+}
+
+// many sells one of b to each of n carts, one after the other, and then refuses 201.
+func many(s *shop, n int) *Op {
+	for i := range n + 1 {
+		cart, quantity := fmt.Sprintf("cart%d", i), 1
+		if i == n {
+			quantity = 201
+		}
+		s.create("s", cart)
+		s.add("s", cart, "b", quantity)
+		s.checkout("s", cart, "key of "+cart)
+	}
+	return &s.h.Ops[len(s.h.Ops)-1]
+}
+
+// A long history is searched in pieces, and a decision in doubt belongs to all.
+func TestStockDecisionsInPieces(t *testing.T) {
+	check(t, []planted{
+		{"told of what is left", "", "", func(s *shop) *History {
+			many(s, 150)
+			return s.history()
+		}},
+		{"sold out too early", "I7", "", func(s *shop) *History {
+			many(s, 150).Available--
+			return s.history()
+		}},
+		{"in doubt from the first to the last", "", "", func(s *shop) *History {
+			s.create("s1", "c1")
+			s.add("s1", "c1", "b", 10)
+			s.doubt("s1", "c1", "k1", false)
+			many(s, 150)
+			s.settle("s1", "c1", "k1")
 			return s.history()
 		}},
 	})

@@ -238,6 +238,12 @@ func TestMonotonicReads(t *testing.T) {
 			older(s.read("r", "c1", primary()), 0)
 			return s.history()
 		}},
+		{"an acknowledged checkout, shown and gone", "I2 I8", "", func(s *shop) *History {
+			ordered(s, 2)
+			s.read("r", "c1", replica())
+			older(s.read("r", "c1", primary()), 2)
+			return s.history()
+		}},
 		{"an order falls out of the list", "I2", "", func(s *shop) *History {
 			ordered(s, 2)
 			s.readOrder("r", "o1", replica())
@@ -285,6 +291,15 @@ func TestNoOversell(t *testing.T) {
 			ordered(s, 2)
 			h := s.history()
 			h.Nodes[1].Movements = append(h.Nodes[1].Movements, Movement{"", "b", "adjustment", -5})
+			return h
+		}},
+		{"a restock, which no operation explains", "I3", "", func(s *shop) *History {
+			ordered(s, 2)
+			s.stock["a"] += 5
+			h := s.history()
+			for i := range h.Nodes {
+				h.Nodes[i].Movements = append(h.Nodes[i].Movements, Movement{"", "a", "adjustment", 5})
+			}
 			return h
 		}},
 		{"a variant that was sold out is gone", "I3", "", func(s *shop) *History {

@@ -254,6 +254,8 @@ func (f *fakePG) answer(sql string) (oids []uint32, values []int64) {
 			standby = 1
 		}
 		return []uint32{16, 20, 23, 20}, []int64{standby, 0x1000, 1, 7}
+	case strings.Contains(sql, "pg_stat_replication"): // asynchronous, and no standby
+		return []uint32{25, 25, 25, 25, 20}, []int64{1, 1, 1, 1, 0}
 	case strings.Contains(sql, "_lsn()"): // a guard or a stamp
 		return []uint32{20, 23}, []int64{0x1000, 1}
 	case strings.Contains(sql, "synchronous_commit"):
@@ -265,7 +267,7 @@ func (f *fakePG) answer(sql string) (oids []uint32, values []int64) {
 func encode(oid uint32, v int64, asBinary bool) []byte {
 	switch {
 	case oid == 25:
-		return []byte("on")
+		return []byte([]string{"on", ""}[v])
 	case !asBinary && oid == 16:
 		return []byte(map[int64]string{0: "f", 1: "t"}[v])
 	case !asBinary:

@@ -1,7 +1,12 @@
 package checker
 
 // bounds is G2. The read began at or after Call, so whatever was acknowledged
-// before Call less the claimed bound must be in the answer.
+// before Call less the claimed bound must be in the answer. The header rounds bounds up
+// to milliseconds, so what it claims is never less than what was proven.
+//
+// An answer that calls itself stale may be as old as it likes, and may not lie about
+// it. One that does not, and claims no bound, has served what it could not prove. The
+// primary claims nothing and owes everything.
 func (j *judge) bounds() {
 	var acked ladder
 	for _, s := range j.Stamps {

@@ -99,7 +99,8 @@ func (s *Source) name() string {
 	return s.Node
 }
 
-// fromPrimary is true of writes as well: their answer is read in the transaction.
+// fromPrimary tells of answers that cannot show a commit that still waits for its
+// standby: those of the primary, and of writes, which are read in their transaction.
 func (op *Op) fromPrimary() bool {
 	return op.writes() || op.Source != nil && op.Source.Primary
 }

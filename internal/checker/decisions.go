@@ -85,12 +85,16 @@ func (j *judge) maker(c *cartLog, o *orderLog) *group {
 	return first
 }
 
+// take is one line of an order. An order of several lines is a move for each of its
+// variants: all were taken at one instant, and each variant alone must allow it.
 func take(n int, call, ret time.Duration, op *Op) move[int] {
 	return move[int]{int64(call), int64(ret), op, func(stock int) (int, bool) {
 		return stock - n, stock >= n
 	}, fmt.Sprintf("that took %d", n)}
 }
 
+// short is the answer of a checkout that found too little. Above 99 the shop does not
+// tell how much there is, and the quantity that was asked for is the only bound.
 func short(op *Op, call time.Duration) move[int] {
 	return move[int]{int64(call), int64(op.Return), op, func(stock int) (int, bool) {
 		enough := op.Requested > 0 && stock >= op.Requested
@@ -150,6 +154,8 @@ func calm(moves []move[int]) int {
 	return len(moves)
 }
 
+// restocked: the instants of movements are not known, so neither is the stock between
+// them. I3 still adds them up.
 func (j *judge) restocked(variant string) bool {
 	for _, n := range j.Nodes {
 		for _, m := range n.Movements {
@@ -164,7 +170,7 @@ func (j *judge) restocked(variant string) bool {
 func describe[S any](m *move[S]) string {
 	switch {
 	case m == nil:
-		return "nothing known"
+		return "none in particular"
 	case m.op == nil:
 		return m.text
 	}
@@ -173,7 +179,8 @@ func describe[S any](m *move[S]) string {
 
 func (j *judge) unexplained(name, where string, n int, v verdict, stuck string) {
 	if v == undecided {
-		j.fail(name, nil, "%s: undecided: too many operations (%d) or too many in doubt; use more variants or fewer clients", where, n)
+		j.fail(name, nil, "%s: undecided: no order of %d operations was found in the steps allowed; the best attempt stopped at %s. "+
+			"It is wrong, or too many are in doubt at once", where, n, stuck)
 		return
 	}
 	j.fail(name, nil, "%s: no order of %d operations explains all answers; the first that does not fit is %s", where, n, stuck)

@@ -18,7 +18,7 @@ type entry struct {
 	Node  *Node  `json:"node,omitempty"`
 }
 
-// head counts what follows: a file that was cut short would otherwise be a shorter
+// head is the first line. It counts what follows: a file that was cut short would otherwise be a shorter
 // history, and pass.
 type head struct {
 	Format   int            `json:"format"`
@@ -88,6 +88,7 @@ func Decode(r io.Reader) (History, error) {
 	}
 }
 
+// whole compares the head's counts with what was read.
 func (at head) whole(h History) error {
 	if len(h.Ops) != at.Ops || len(h.Stamps) != at.Stamps || len(h.Nodes) != at.Nodes {
 		return fmt.Errorf("decode history: %d operations, %d stamps and %d nodes; the head says %d, %d and %d",

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// index is what several invariants look up.
+// index is what several invariants look up. Slices are in the order of Call, and no
+// report depends on the order of a map.
 type index struct {
 	ops    []*Op // by Call
 	groups []*group
@@ -15,22 +16,6 @@ type index struct {
 	byCart map[string]*orderLog
 	keys   map[string]string
 }
-
-// A group is all attempts at one write: those with the same key, or the only one.
-// What it did, it did once.
-type group struct {
-	kind    Kind
-	key     string
-	cart    string
-	ops     []*Op
-	call    time.Duration // of the first attempt
-	ok      *Op           // the success that returned first
-	final   *Op           // the final failure that returned first
-	unknown bool          // an attempt's outcome is
-}
-
-// mayAct is false only if every attempt was definitely without effect.
-func (g *group) mayAct() bool { return g.ok != nil || g.unknown && g.final == nil }
 
 // A cartLog is all that was asked and answered about one cart.
 type cartLog struct {
@@ -90,44 +75,6 @@ func compare(a, b time.Duration) int {
 	return 0
 }
 
-func (x *index) group() {
-	type name struct {
-		kind      Kind
-		cart, key string
-	}
-	byName := map[name]*group{}
-	for _, op := range x.ops {
-		if !op.writes() || op.Cart == "" { // a creation that was not answered has no cart yet
-			continue
-		}
-		at := name{op.Kind, op.Cart, op.Key}
-		g := byName[at]
-		if g == nil || op.Key == "" {
-			g = &group{kind: op.Kind, key: op.Key, cart: op.Cart, call: op.Call}
-			byName[at] = g
-			x.groups = append(x.groups, g)
-			c := x.cart(op.Cart)
-			c.groups = append(c.groups, g)
-			if op.Kind == Checkout {
-				c.checkouts = append(c.checkouts, g)
-			}
-		}
-		g.add(op)
-	}
-}
-
-func (g *group) add(op *Op) {
-	g.ops = append(g.ops, op)
-	switch {
-	case op.Outcome == OK && (g.ok == nil || op.Return < g.ok.Return):
-		g.ok = op
-	case op.Outcome == Unknown:
-		g.unknown = true
-	case op.finally() && (g.final == nil || op.Return < g.final.Return):
-		g.final = op
-	}
-}
-
 func (x *index) cart(id string) *cartLog {
 	c := x.carts[id]
 	if c == nil {
@@ -146,7 +93,8 @@ func (x *index) order(id string) *orderLog {
 	return o
 }
 
-// note is called in the order of Call.
+// note is called in the order of Call. An order is filed under every answer that shows
+// it, since being shown proves that it had been placed by then.
 func (x *index) note(op *Op) {
 	if op.Cart != "" || op.SeenCart != nil {
 		x.cart(op.Cart).note(op)
@@ -169,6 +117,7 @@ func (x *index) note(op *Op) {
 	}
 }
 
+// show keeps the earliest proof that the order was placed.
 func (o *orderLog) show(op *Op) {
 	if op.Return < o.shown {
 		o.shown, o.shownBy = op.Return, op
@@ -231,37 +180,3 @@ func (x *index) firstCall(o *orderLog) (at time.Duration, known bool) {
 	}
 	return c.checkouts[0].call, true // groups are in the order of their first Call
 }
-
-// A ladder answers how high a version was known by an instant.
-type ladder struct{ steps []step }
-
-type step struct {
-	at      time.Duration
-	version int64
-	op      *Op // may be nil
-}
-
-func (l *ladder) add(at time.Duration, version int64) {
-	l.steps = append(l.steps, step{at, version, nil})
-}
-
-// build sorts the steps and makes each the highest so far.
-func (l *ladder) build() {
-	slices.SortStableFunc(l.steps, func(a, b step) int { return compare(a.at, b.at) })
-	for i := 1; i < len(l.steps); i++ {
-		if before := l.steps[i-1]; before.version > l.steps[i].version {
-			l.steps[i].version, l.steps[i].op = before.version, before.op
-		}
-	}
-}
-
-// top is the highest step before t, and zero if there is none.
-func (l *ladder) top(t time.Duration) step {
-	i, _ := slices.BinarySearchFunc(l.steps, t, func(s step, t time.Duration) int { return compare(s.at, t) })
-	if i == 0 {
-		return step{}
-	}
-	return l.steps[i-1]
-}
-
-func (l *ladder) before(t time.Duration) int64 { return l.top(t).version }

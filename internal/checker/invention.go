@@ -7,7 +7,9 @@ import (
 	"strings"
 )
 
-// invented is I6: whatever is read or kept, somebody must have asked for before.
+// invented is I6: whatever is read or kept, somebody must have asked for before. It
+// finds the row of a rolled back transaction, a crossed connection, and the divergent
+// rows of an old primary that was taken back without being rewound.
 func (j *judge) invented() {
 	for _, n := range j.Nodes {
 		for i := range n.Orders {
@@ -43,6 +45,7 @@ func (j *judge) invented() {
 	}
 }
 
+// inventedRow also takes an order whose checkout is in doubt: asking is enough.
 func (j *judge) inventedRow(node string, o *Order) {
 	j.checked("I6", 1)
 	c := j.carts[o.Cart]
@@ -96,7 +99,9 @@ func (j *judge) openCheckout(seen *Op) *Op {
 }
 
 // inventedCart bounds the version by the changes that were asked for, and the
-// lines by the variants.
+// lines by the variants. A change that was refused counts for neither, and all attempts
+// under one key count once. The bound is loose, since a request that was sent may not
+// have arrived; I8 is the sharp one, and cannot be asked about reads on replicas.
 func (j *judge) inventedCart(op *Op) {
 	c := j.carts[op.Cart]
 	if c == nil {

@@ -2,7 +2,8 @@ package checker
 
 import "slices"
 
-// once is I4.
+// once is I4. What a node holds is checked on every node, for a standby that was
+// promoted wrongly shows it first; what was answered is checked once.
 func (j *judge) once() {
 	for i := range j.Nodes {
 		j.onceOn(&j.Nodes[i])
@@ -21,6 +22,7 @@ func (j *judge) once() {
 	}
 }
 
+// onceOn does what two unique constraints do, because a mutant may have dropped them.
 func (j *judge) onceOn(n *Node) {
 	byID, byCart := map[string]bool{}, map[string]string{}
 	for _, o := range n.Orders {
@@ -54,7 +56,7 @@ func (j *judge) ledgerOf(n *Node) {
 			j.fail("I4", nil, "%s: the ledger moves variant %s by %d for order %s, whose line is of %d or was moved already",
 				n.Name, m.Variant, m.Delta, m.Order, n1)
 		}
-		delete(due, at)
+		delete(due, at) // a second movement of the line finds nothing due
 	}
 	for _, o := range n.Orders {
 		for _, l := range o.Lines {
@@ -66,7 +68,8 @@ func (j *judge) ledgerOf(n *Node) {
 }
 
 // keysOn holds the remembered keys to the orders and to what was answered. The
-// key commits with its order, so neither is there without the other.
+// key commits with its order, so neither is there without the other. A final failure
+// is kept too: forgotten, the same key could place the order after all.
 func (j *judge) keysOn(n *Node) {
 	if len(n.Keys) == 0 { // not read
 		return
@@ -116,7 +119,8 @@ func (j *judge) oneAnswer(g *group) {
 }
 
 // oneOrder: of all keys of a cart one may succeed, and an order must come from one
-// that may have.
+// that may have. "Not now" may be followed by success, but an order whose attempts
+// were all told that nothing was done makes one of these answers a lie.
 func (j *judge) oneOrder(c *cartLog) {
 	var won *group
 	possible := false

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// acknowledged is I5.
+// acknowledged is I5. Every answer counts, replays too: a replay that was served by a
+// plain SELECT acknowledges an order that no standby may have.
 func (j *judge) acknowledged() {
 	byID := make([]map[string]*Order, len(j.Nodes))
 	for i, n := range j.Nodes {
@@ -34,7 +35,9 @@ func (j *judge) acknowledged() {
 	}
 }
 
-// sameOrders also compares the orders that nobody was told of.
+// sameOrders also compares the orders that nobody was told of: once at rest, a replica
+// with other rows than the primary is not a replica. Versions count here and not
+// above, as an answer keeps the one that it was given with.
 func (j *judge) sameOrders(first, other map[string]*Order, firstName, otherName string) {
 	all := map[string]bool{}
 	for id := range first {
@@ -90,6 +93,8 @@ func (j *judge) money() {
 	}
 }
 
+// cartTotal uses the prices that the answer itself shows. The catalog's may have moved
+// since the lines were added, and a cart promises none.
 func (j *judge) cartTotal(op *Op) {
 	j.checked("I9", 1)
 	var sum int64

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,13 @@ func TestNoInvention(t *testing.T) {
 		{"an order that nobody asked for", "I6", "", func(s *shop) *History {
 			s.carts["cx"] = &Cart{ID: "cx", Status: open, Lines: map[string]int{"b": 1}}
 			s.place(s.carts["cx"], "")
+			return s.history()
+		}},
+		{"an order of a cart that nobody checked out", "I6", "", func(s *shop) *History {
+			s.create("s1", "c1")
+			s.add("s1", "c1", "b", 1)
+			s.place(s.carts["c1"], "")
+			s.carts["c1"].Status = open
 			return s.history()
 		}},
 		{"an order of what nobody put into the cart", "I6 I8", "", func(s *shop) *History {
@@ -158,6 +166,13 @@ func TestStockDecisions(t *testing.T) {
 			s.doubt("s1", "c1", "k1", true)
 			return s.history()
 		}},
+		{"in doubt under two keys, and told before the second as if taken", "I7", "", func(s *shop) *History {
+			filled(s, "s1", "c1", 2)
+			s.doubt("s1", "c1", "k0", false)
+			refused(s).Available = 1
+			s.doubt("s1", "c1", "k1", true)
+			return s.history()
+		}},
 		{"in doubt, not taken, and told as if it were", "I7", "", func(s *shop) *History {
 			filled(s, "s1", "c1", 2)
 			s.doubt("s1", "c1", "k1", false)
@@ -176,6 +191,42 @@ func TestStockDecisions(t *testing.T) {
 			s.add("s1", "c1", "b", 5)
 			s.checkout("s1", "c1", "k1")
 			refused(s).Available = 0
+			return s.history()
+		}},
+	})
+}
+
+// many sells one of b to each of n carts, one after the other, and then refuses 201.
+func many(s *shop, n int) *Op {
+	for i := range n + 1 {
+		cart, quantity := fmt.Sprintf("cart%d", i), 1
+		if i == n {
+			quantity = 201
+		}
+		s.create("s", cart)
+		s.add("s", cart, "b", quantity)
+		s.checkout("s", cart, "key of "+cart)
+	}
+	return &s.h.Ops[len(s.h.Ops)-1]
+}
+
+// A long history is searched in pieces, and a decision in doubt belongs to all.
+func TestStockDecisionsInPieces(t *testing.T) {
+	check(t, []planted{
+		{"told of what is left", "", "", func(s *shop) *History {
+			many(s, 150)
+			return s.history()
+		}},
+		{"sold out too early", "I7", "", func(s *shop) *History {
+			many(s, 150).Available--
+			return s.history()
+		}},
+		{"in doubt from the first to the last", "", "", func(s *shop) *History {
+			s.create("s1", "c1")
+			s.add("s1", "c1", "b", 10)
+			s.doubt("s1", "c1", "k1", false)
+			many(s, 150)
+			s.settle("s1", "c1", "k1")
 			return s.history()
 		}},
 	})
@@ -211,6 +262,11 @@ func TestCartRegister(t *testing.T) {
 			s.carts["c1"].Status = "ordered"
 			return s.history()
 		}},
+		{"a change of a closed cart that changed nothing", "I8", "", func(s *shop) *History {
+			ordered(s, 2)
+			s.do(Op{Kind: AddItem, Session: "s2", Cart: "c1", Variant: "a", Quantity: 1, SeenCart: s.see("c1")})
+			return s.history()
+		}},
 		{"closed said of an open cart", "I8", "", func(s *shop) *History {
 			filled(s, "s1", "c1", 2)
 			s.do(fail(Op{Kind: AddItem, Session: "s1", Cart: "c1", Variant: "a", Quantity: 1}, 409, "cart_closed"))
@@ -243,6 +299,17 @@ func TestCartRegister(t *testing.T) {
 			made := s.create("s1", "c1")
 			s.carts["c1"].Lines["a"] = 2
 			made.Variant, made.Quantity, made.SeenCart = "a", 1, s.see("c1")
+			return s.history()
+		}},
+		{"a thousand of one variant", "I8", "", func(s *shop) *History {
+			filled(s, "s1", "c1", 999)
+			s.add("s1", "c1", "a", 1)
+			return s.history()
+		}},
+		{"a thousand of one variant, in doubt and refused", "", "", func(s *shop) *History {
+			filled(s, "s1", "c1", 999)
+			s.do(Op{Kind: AddItem, Session: "s1", Cart: "c1", Variant: "a", Quantity: 1, Outcome: Unknown})
+			s.read("s1", "c1", replica())
 			return s.history()
 		}},
 		{"one key added twice", "I6 I8", "", func(s *shop) *History {
@@ -288,6 +355,13 @@ func TestMoney(t *testing.T) {
 			s.list("s1", 10, replica()).SeenOrders[0].Total = 199
 			return s.history()
 		}},
+		{"a wrong total of an order that was lost", "I9", "I6", func(s *shop) *History {
+			filled(s, "s1", "c1", 2)
+			s.doubt("s1", "c1", "k1", false)
+			lost := &Order{ID: "o9", Number: "LW-000009", Version: 1, Total: 199, Lines: []Line{{"a", 2, unitPrice}}}
+			s.do(Op{Kind: ReadOrder, Session: "s1", Order: "o9", SeenOrder: lost, Source: replica()})
+			return s.history()
+		}},
 		{"other lines than were placed", "I9", "", func(s *shop) *History {
 			ordered(s, 2)
 			s.readOrder("s1", "o1", replica()).SeenOrder.Lines = []Line{{"a", 1, 2 * unitPrice}}
@@ -327,7 +401,12 @@ func TestBoundedStaleness(t *testing.T) {
 	check(t, []planted{
 		{"older than its bound", "G2", "", late(Source{Node: "replica-1", Bound: 16 * ms})},
 		{"as old as its bound", "", "", late(Source{Node: "replica-1", Bound: 17 * ms})},
-		{"old on the primary", "G2", "", late(Source{Primary: true, Bound: -1})},
+		{"old on the primary", "G2", "", late(Source{Primary: true, Bound: 50 * ms})},
+		{"fresh on the primary, which claims no bound", "", "", func(s *shop) *History {
+			s.stamp()
+			s.probe(0).Source = &Source{Primary: true, Bound: -1}
+			return s.history()
+		}},
 		{"stale, and says how much", "", "", late(Source{Node: "replica-1", Bound: 50 * ms, Stale: true})},
 		{"stale, and lies about it", "G2", "", late(Source{Node: "replica-1", Bound: 10 * ms, Stale: true})},
 		{"stale, and claims nothing", "", "", late(Source{Node: "replica-1", Bound: -1, Stale: true})},

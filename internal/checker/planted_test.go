@@ -238,6 +238,12 @@ func TestMonotonicReads(t *testing.T) {
 			older(s.read("r", "c1", primary()), 0)
 			return s.history()
 		}},
+		{"an acknowledged checkout, shown and gone", "I2 I8", "", func(s *shop) *History {
+			ordered(s, 2)
+			s.read("r", "c1", replica())
+			older(s.read("r", "c1", primary()), 2)
+			return s.history()
+		}},
 		{"an order falls out of the list", "I2", "", func(s *shop) *History {
 			ordered(s, 2)
 			s.readOrder("r", "o1", replica())
@@ -281,6 +287,27 @@ func TestNoOversell(t *testing.T) {
 			h.Nodes[1].Stock["b"] -= 5
 			return h
 		}},
+		{"a movement that took nothing", "I3", "", func(s *shop) *History {
+			ordered(s, 2)
+			h := s.history()
+			h.Nodes[1].Movements = append(h.Nodes[1].Movements, Movement{"", "b", "adjustment", -5})
+			return h
+		}},
+		{"a restock, which no operation explains", "I3", "", func(s *shop) *History {
+			ordered(s, 2)
+			s.stock["a"] += 5
+			h := s.history()
+			for i := range h.Nodes {
+				h.Nodes[i].Movements = append(h.Nodes[i].Movements, Movement{"", "a", "adjustment", 5})
+			}
+			return h
+		}},
+		{"a variant that was sold out is gone", "I3", "", func(s *shop) *History {
+			s.stock["z"], s.h.Stock["z"] = 0, 0
+			h := s.history()
+			delete(h.Nodes[1].Stock, "z")
+			return h
+		}},
 		{"a variant that is gone", "I3", "", func(s *shop) *History {
 			h := s.history()
 			delete(h.Nodes[1].Stock, "b")
@@ -308,18 +335,31 @@ func TestExactlyOnce(t *testing.T) {
 			h.Nodes[1].Movements[3].Order = "o1"
 			return h
 		}},
-		{"two orders of one cart", "I3 I4 I5", "", func(s *shop) *History {
+		{"a line that the ledger calls something else", "I4", "", func(s *shop) *History {
+			ordered(s, 1)
+			h := s.history()
+			h.Nodes[1].Movements[2].Kind = "adjustment"
+			return h
+		}},
+		{"two orders of one cart", "I4 I5", "", func(s *shop) *History {
+			ordered(s, 1)
+			h := s.history()
+			n := &h.Nodes[1]
+			twin := n.Orders[0]
+			twin.ID = "o2"
+			n.Orders = append(n.Orders, twin)
+			n.Movements = append(n.Movements, Movement{"o2", "a", "checkout", -1})
+			n.Stock["a"]--
+			return h
+		}},
+		{"one order of two carts", "I3 I4", "", func(s *shop) *History {
+			filled(s, "s2", "c2", 1)
+			s.doubt("s2", "c2", "k2", false)
 			ordered(s, 1)
 			h := s.history()
 			twin := h.Nodes[1].Orders[0]
-			twin.ID = "o2"
-			h.Nodes[1].Orders = append(h.Nodes[1].Orders, twin)
-			return h
-		}},
-		{"an order twice", "I3 I4", "", func(s *shop) *History {
-			ordered(s, 1)
-			h := s.history()
-			h.Nodes[1].Orders = append(h.Nodes[1].Orders, h.Nodes[1].Orders[0])
+			twin.Cart = "c2"
+			h.Nodes[1].Orders = append([]Order{twin}, h.Nodes[1].Orders...)
 			return h
 		}},
 		{"a key forgotten", "I4", "", func(s *shop) *History {

@@ -44,7 +44,8 @@ func (op *Op) flaw() string {
 	return ""
 }
 
-// missing is what a success must have been answered with.
+// missing is what a success must have been answered with. A creation that nobody
+// answered has no cart, and rightly: only its sender ever knew the id.
 func (op *Op) missing() string {
 	switch op.Kind {
 	case CreateCart, AddItem, SetItem, ReadCart:

@@ -24,6 +24,10 @@ func registerOf(c *Cart) register {
 
 // registers is I8. A change in doubt is a move that may be placed at any time
 // since it was called, which is after everything too: then nobody saw it.
+//
+// I1 and I2 look at versions one by one. This finds what needs two operations to be
+// seen: a change that was overwritten, an order of less than the cart held, a cart that
+// was changed after its checkout.
 func (j *judge) registers(steps *int) {
 	seen := map[string]bool{}
 	for _, g := range j.groups { // each cart once, in a fixed order
@@ -138,6 +142,7 @@ func readsAs(seen *Cart) func(register) (register, bool) {
 	return func(r register) (register, bool) { return r, r == want }
 }
 
+// isClosed is an answer that tells only whether the cart can be changed.
 func isClosed(closed bool) func(register) (register, bool) {
 	return func(r register) (register, bool) { return r, r.version > 0 && r.closed == closed }
 }
@@ -164,6 +169,8 @@ func mayChangeTo(op *Op) func(register) (register, bool) {
 	}
 }
 
+// places also holds the order to the cart: it has exactly the lines of the moment at
+// which it closed it.
 func places(order *Order) func(register) (register, bool) {
 	of := make(map[string]int, len(order.Lines))
 	for _, l := range order.Lines {

@@ -8,12 +8,14 @@ import (
 )
 
 // What a search may cost. A partition of some hundred operations with few in doubt
-// takes a few steps for each. Memory grows with steps times operations: these two
-// bounds keep one partition below about 100 MB.
+// takes about one step for each, and so do the thousands of a variant that everybody
+// wants. Only a history that has no order, or hides it well, needs more; memory then
+// grows with steps times operations, to 200 MB at most.
 const (
 	stepsInAll       = 5_000_000
 	stepsOfPartition = 200_000
-	maxPartition     = 2_000
+	stepsOfBlame     = 20_000
+	maxPartition     = 5_000
 )
 
 // A move is one operation of a partition as the search sees it. Return is forever
@@ -36,8 +38,8 @@ const (
 
 // search looks for an order of the moves that begins at init, respects what came
 // after what, and explains every answer. steps is what may still be spent on all
-// partitions. When there is no order, stuck is the first move that the best
-// attempt could not place.
+// partitions. When there is no order, or none was found, the move is the first that
+// the best attempt could not place; nil: not known.
 func search[S comparable](init S, moves []move[S], steps *int) (verdict, *move[S]) {
 	if len(moves) > maxPartition {
 		return undecided, nil
@@ -54,7 +56,7 @@ func search[S comparable](init S, moves []move[S], steps *int) (verdict, *move[S
 	case result:
 		return explained, nil
 	case left <= 0:
-		return undecided, nil
+		return undecided, blame(init, moves, history)
 	}
 	return unexplained, blame(init, moves, history)
 }
@@ -75,10 +77,10 @@ func model[S comparable](init S, left *int) porcupine.Model {
 	}
 }
 
-// blame searches again and keeps the longest beginning of an order: only failures
-// pay for it.
+// blame searches again, a little, and keeps the longest beginning of an order: only
+// failures pay for it.
 func blame[S comparable](init S, moves []move[S], history []porcupine.Operation) *move[S] {
-	left := stepsOfPartition
+	left := stepsOfBlame
 	_, info := porcupine.CheckOperationsVerbose(model[S](init, &left), history, 0)
 	placed := map[int]bool{}
 	for _, partition := range info.PartialLinearizations() {

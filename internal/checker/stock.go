@@ -10,6 +10,7 @@ import (
 func (j *judge) stock() {
 	for i := range j.Nodes {
 		n := &j.Nodes[i]
+		// No variant may drop out because it was never sold, or is gone.
 		moved, sold := map[string]int{}, map[string]int{}
 		for _, m := range n.Movements {
 			if m.Kind != "initial" {
@@ -40,6 +41,8 @@ func (j *judge) variants(more ...map[string]int) []string {
 
 func (j *judge) stockOf(n *Node, variant string, moved, sold int) {
 	j.checked("I3", 1)
+	// A variant that is missing on either side has a stock of 0 there, which adds up
+	// for one that is sold out; hence the first case.
 	before, known := j.Stock[variant]
 	left, held := n.Stock[variant]
 	switch {

@@ -139,10 +139,8 @@ func cancelledWait(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range w.standbys() {
-		if err := n.FreezeProcess(ctx, pgcluster.WALReceiver); err != nil {
-			return err
-		}
+	for _, link := range w.streams {
+		link.BlackHole() // what is sent from now on is lost with the primary
 	}
 	frozen := w.record.mark()
 	for i, c := range buyers {
@@ -159,7 +157,7 @@ func cancelledWait(ctx context.Context, w *world) error {
 	if err := old.Kill(ctx); err != nil {
 		return err
 	}
-	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Thaw(ctx) }); err != nil {
+	if err := w.healLinks(); err != nil {
 		return err
 	}
 	next, other, err := w.best(ctx)

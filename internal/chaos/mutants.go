@@ -62,7 +62,7 @@ var mutants = []mutant{
 		edits: []edit{
 			{"db/fresh/position.go", "p.Timeline == floor.Timeline && p.LSN >= floor.LSN", "p.LSN >= floor.LSN"},
 			{"db/fresh/topology.go", "v.system == e.system && v.pos.Timeline == e.timeline", "v.system == e.system"},
-			{"db/fresh/route.go", "if !era.has(v) || !floor.IsZero() && v.pos.Timeline != floor.Timeline {", "if !era.has(v) {"},
+			{"db/fresh/route.go", "if !era.has(v) || n.damaged.Load() || !floor.IsZero() && v.pos.Timeline != floor.Timeline {", "if !era.has(v) || n.damaged.Load() {"},
 		},
 	},
 	{
@@ -86,6 +86,7 @@ var mutants = []mutant{
 `},
 			{"db/fresh/topology.go", "// topology is what", "var furthest sync.Map\n\n// topology is what"},
 			{"db/fresh/lease.go", "return l.primary || l.floor.IsZero() ||", "return l.primary || l.floor.IsZero() || l.node.view.Load().pos.Reached(l.floor) ||"},
+			{"db/fresh/lease.go", "	l.proven = l.state.pos\n", "	l.proven = l.state.pos.Merge(l.node.view.Load().pos)\n"},
 		},
 	},
 	{
@@ -162,7 +163,6 @@ SELECT * FROM found UNION ALL SELECT * FROM made
 		name: "sends a transaction again after its COMMIT", scenario: "commit in doubt", check: "I8",
 		edits: []edit{
 			{"db/fresh/write.go", "if err == nil || errors.Is(err, ErrCommitUnknown) {", "if err == nil {"},
-			{"db/fresh/write.go", "if meaning == final || meaning == exhausted || try", "if (meaning == final || meaning == exhausted) && !errors.Is(err, ErrCommitUnknown) || try"},
 		},
 	},
 }

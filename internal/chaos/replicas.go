@@ -314,11 +314,24 @@ func everythingCut(ctx context.Context, w *world) error {
 // and stays there. Nothing that was known of it before may count.
 func restartedBehind(ctx context.Context, w *world) error {
 	victim := w.node("replica-1")
-	began := w.record.mark()
+	// Nobody writes meanwhile, so that its past is all that is asked of it.
+	w.stopLoad()
+	owners, carts, err := w.fullCarts(ctx, 16)
+	if err != nil {
+		return err
+	}
+	// A commit, so that the log is flushed to its end and rests there.
+	if err := w.exec(ctx, w.node("primary"), "SELECT pg_logical_emit_message(true, 'chaos', 'rest')"); err != nil {
+		return err
+	}
+	if err := w.awaitReplay(ctx, w.node("primary"), victim); err != nil {
+		return err
+	}
 	before, err := w.ask(ctx, victim, "SELECT pg_last_wal_replay_lsn() - '0/0'")
 	if err != nil {
 		return err
 	}
+	w.awaitSeen(ctx, victim, before)
 	// It replays what it needs to be consistent, and then nothing that is younger
 	// than an hour: it stands where its last flush of data left it.
 	if err := w.exec(ctx, victim, "ALTER SYSTEM SET recovery_min_apply_delay = '1h'"); err != nil {
@@ -336,12 +349,17 @@ func restartedBehind(ctx context.Context, w *world) error {
 	}
 	w.expect("behaviour", after < before, "it came back at %d, not behind %d", after, before)
 	w.bit(before - after)
+	w.awaitSeen(ctx, victim, after)
+	for i, owner := range owners {
+		owner.readCart(ctx, carts[i])
+	}
 	back := w.record.mark()
+	w.startLoad(ctx)
 	w.await(ctx, back, "browsing goes on", 4*fewBrowse, isBrowsing)
 	w.await(ctx, back, "checkouts go on", 40, acknowledged)
 	served := count(w.record.since(back), fromNode(victim.Name()))
 	w.expect("eligible", served == 0, "%d reads were served by a standby that stands still", served)
-	w.browsingWentOn(began)
+	w.browsingWentOn(back)
 	if err := w.exec(ctx, victim, "ALTER SYSTEM RESET recovery_min_apply_delay"); err != nil {
 		return err
 	}

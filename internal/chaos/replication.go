@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/pgcluster"
 )
 
 // replicationView is what is used of an instance's /v1/replication.
@@ -17,6 +20,10 @@ type replicationView struct {
 		Name     string `json:"name"`
 		Timeline uint32 `json:"timeline"`
 	} `json:"primary"`
+	Replicas []struct {
+		Name      string `json:"name"`
+		ReplayLSN string `json:"replay_lsn"`
+	} `json:"replicas"`
 	Counters map[string]float64 `json:"counters"`
 }
 
@@ -42,4 +49,26 @@ func (v replicationView) has(code string) bool {
 		}
 	}
 	return false
+}
+
+// awaitSeen waits until every instance has seen that a standby had replayed lsn.
+func (w *world) awaitSeen(ctx context.Context, standby *pgcluster.Node, lsn int64) {
+	w.awaitThat(ctx, "the shops know how far "+standby.Name()+" is", func() bool {
+		for _, a := range w.apps {
+			v, err := w.replication(ctx, a)
+			if err != nil || v.replayed(standby.Name()) < fresh.LSN(lsn) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (v replicationView) replayed(name string) (lsn fresh.LSN) {
+	for _, r := range v.Replicas {
+		if r.Name == name {
+			lsn, _ = fresh.ParseLSN(r.ReplayLSN) // 0 when it is not known
+		}
+	}
+	return lsn
 }

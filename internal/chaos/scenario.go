@@ -210,5 +210,17 @@ func (w *world) browsingWentOn(m mark) {
 	}
 }
 
+// listsWentOn expects the same while the primary is away, of those who have no
+// token: a list is then answered by a replica and labelled. A token that no replica
+// has reached, and a product page whose age nobody can prove, are rightly refused.
+func (w *world) listsWentOn(m mark) {
+	for _, op := range w.record.since(m) {
+		if op.Kind == checker.Browse && op.TokenIn == (checker.Position{}) {
+			w.expect("browse", op.Outcome == checker.OK, "%s was answered %d %s (%s) after %v",
+				op.Kind, op.Status, op.Code, op.Outcome, op.Return-op.Call)
+		}
+	}
+}
+
 // taken is a transaction that was answered.
 func taken(op checker.Op) bool { return op.Outcome == checker.OK && !isRead(op) }

@@ -154,9 +154,14 @@ func (c *caller) listOrders(ctx context.Context) {
 
 var browsePaths = []string{"/v1/products?limit=12", "/v1/products?sort=price&limit=12", "/v1/categories", "/v1/search?q=chair&limit=5", "/v1/products"}
 
+// browse looks at a list, every other time as somebody without a session.
 func (c *caller) browse(ctx context.Context) {
+	who := *c
+	if c.rand.IntN(2) == 0 {
+		who.session, who.auth, who.tokens = "", "", &jar{}
+	}
 	path := browsePaths[c.rand.IntN(len(browsePaths))]
-	c.send(ctx, request{"GET", path, nil, "", checker.Op{Kind: checker.Browse}})
+	who.send(ctx, request{"GET", path, nil, "", checker.Op{Kind: checker.Browse}})
 }
 
 // checkout asks again with the same key until the answer is final, at either

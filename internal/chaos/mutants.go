@@ -86,6 +86,7 @@ var mutants = []mutant{
 `},
 			{"db/fresh/topology.go", "// topology is what", "var furthest sync.Map\n\n// topology is what"},
 			{"db/fresh/lease.go", "return l.primary || l.floor.IsZero() ||", "return l.primary || l.floor.IsZero() || l.node.view.Load().pos.Reached(l.floor) ||"},
+			{"db/fresh/pipeline.go", "if !l.proven.Reached(l.floor) {", "if !l.proven.Reached(l.floor) && !l.node.view.Load().pos.Reached(l.floor) {"},
 			{"db/fresh/lease.go", "	l.proven = l.state.pos\n", "	l.proven = l.state.pos.Merge(l.node.view.Load().pos)\n"},
 		},
 	},

@@ -24,18 +24,19 @@ test: ## Run every test on a real primary with two real standbys
 build: ## Build bin/shop
 	go build -o bin/shop ./cmd/shop
 
+.PHONY: chaos
+chaos: ## Break a whole shop in every way, and mutate it to see that it would be noticed. ARGS="--only failover"
+	go run ./internal/chaos $(ARGS)
+
 .PHONY: lint
-lint: ## Run the linters, and sqlc's check that read queries only read
+lint: ## Run the linters; check that read queries only read, and that generated code is what generate makes
 	$(TOOL) golangci-lint run ./...
 	$(TOOL) sqlc vet
+	$(TOOL) sqlc diff
 
 .PHONY: generate
 generate: ## Generate db/readq and db/writeq from queries/ and migrations/
 	$(TOOL) sqlc generate
-
-.PHONY: drift
-drift: ## Fail if the generated code is not what generate would make
-	$(TOOL) sqlc diff
 
 .PHONY: bench
 bench: ## Measure what a proof costs: bare pool, bounded and session reads

@@ -29,7 +29,7 @@ import (
 // options are the flags, and what is made of them.
 type options struct {
 	Only    string `help:"Run only the faults and mutants whose names contain this." placeholder:"TEXT"`
-	Short   bool   `help:"Run the short form: a few faults, no mutants."`
+	Short   bool   `help:"Run the short form: a few faults and mutants, as make test does."`
 	Mutants bool   `help:"Run the mutants." default:"true" negatable:""`
 	Faults  bool   `help:"Run the fault matrix." default:"true" negatable:""`
 	Seed    uint64 `help:"What the clients want, and the jitter of links." default:"1"`
@@ -82,7 +82,7 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	if o.Faults {
 		ok = o.playMatrix(ctx, out)
 	}
-	if o.Mutants && !o.Short && ctx.Err() == nil {
+	if o.Mutants && ctx.Err() == nil {
 		ok = o.playMutants(ctx, root, out) && ok
 	}
 	fmt.Fprintf(out, "\n%s after %.0f s\n", map[bool]string{true: "all promises held, and every mutant was caught", false: "FAILED"}[ok], time.Since(start).Seconds())
@@ -141,7 +141,7 @@ func (m mutantResult) verdict() string {
 func (o options) playMutants(ctx context.Context, root string, out io.Writer) bool {
 	var todo []mutant
 	for _, m := range mutants {
-		if o.wanted(m.name) {
+		if o.wanted(m.name) && (m.short || !o.Short) {
 			todo = append(todo, m)
 		}
 	}

@@ -3,7 +3,7 @@ package main
 // mutants are the mistakes that this run must be able to see.
 var mutants = []mutant{
 	{
-		name: "ignores the token", scenario: "replay paused", check: "I1",
+		name: "ignores the token", scenario: "replay paused", check: "I1", short: true,
 		edits: []edit{{"db/fresh/route.go", "\t\td.token, _ = d.carrier.Token()\n", ""}},
 	},
 	{
@@ -68,8 +68,10 @@ var mutants = []mutant{
 	{
 		name: "takes the token before COMMIT", scenario: "replay paused", check: "I1",
 		edits: []edit{
-			{"db/fresh/write.go", `"COMMIT; SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn())"`,
-				`"SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn()); COMMIT"`},
+			{
+				"db/fresh/write.go", `"COMMIT; SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn())"`,
+				`"SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn()); COMMIT"`,
+			},
 			{"db/fresh/write.go", "len(results) != 2 || len(results[1].Rows) != 1", "len(results) != 2 || len(results[0].Rows) != 1"},
 			{"db/fresh/write.go", "parsePosition(results[1].Rows[0])", "parsePosition(results[0].Rows[0])"},
 		},
@@ -143,7 +145,7 @@ SELECT * FROM found UNION ALL SELECT * FROM made
 `}},
 	},
 	{
-		name: "replicates asynchronously", scenario: "failover and rejoin", check: "I5",
+		name: "replicates asynchronously", scenario: "failover and rejoin", check: "I5", short: true,
 		async: true,
 	},
 	{

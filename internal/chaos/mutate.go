@@ -19,6 +19,7 @@ type mutant struct {
 	scenario string // by its name in the matrix
 	check    string // an invariant of internal/checker, or a check of the scenario
 	edits    []edit
+	short    bool   // part of the short run
 	async    bool   // the cluster's replication
 	prepare  string // SQL before the shop starts
 }

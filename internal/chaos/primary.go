@@ -228,8 +228,10 @@ func strandedStandby(ctx context.Context, w *world) error {
 		return err
 	}
 	w.recovers(ctx, promoted, "write", recoveredWrites+4*time.Second, taken) // with the rewind in it
-	w.await(ctx, promoted, "checkouts go on", 60, acknowledged)
-	w.await(ctx, promoted, "the other standby answers", fewBrowse, fromNode(old.Name()))
+	w.expectTimeline(ctx, next.Name(), 2)                                    // until then they could not know that it is dead
+	known := w.record.mark()
+	w.await(ctx, known, "checkouts go on", 60, acknowledged)
+	w.await(ctx, known, "the other standby answers", fewBrowse, fromNode(old.Name()))
 	ahead, err := w.ask(ctx, stranded, "SELECT pg_last_wal_replay_lsn() - '0/0'")
 	if err != nil {
 		return err
@@ -239,8 +241,8 @@ func strandedStandby(ctx context.Context, w *world) error {
 		return err
 	}
 	w.expect("behaviour", ahead > now, "the stranded standby is not ahead: %d against %d", ahead, now)
-	w.bit(int64(count(w.record.since(promoted), isRead)))
-	served := count(w.record.since(promoted), fromNode(stranded.Name()))
+	w.bit(int64(count(w.record.since(known), isRead)))
+	served := count(w.record.since(known), fromNode(stranded.Name()))
 	w.expect("eligible", served == 0, "%d reads were served on the dead timeline", served)
 	return nil
 }

@@ -68,13 +68,6 @@ func (r *recorder) since(m mark) []checker.Op {
 	return ops
 }
 
-// until returns the operations that had returned at the mark.
-func (r *recorder) until(m mark) []checker.Op {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.ops[:m.index])
-}
-
 func (r *recorder) all() []checker.Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -71,6 +71,8 @@ func (r *result) verdict() string {
 		return "NOT RUN"
 	case !r.ok():
 		return "VIOLATED " + strings.Join(r.red(), " ")
+	case len(r.report.Exceptions()) > 0:
+		return fmt.Sprintf("holds, %d documented exceptions", len(r.report.Exceptions()))
 	}
 	return "holds"
 }

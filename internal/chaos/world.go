@@ -36,7 +36,6 @@ type world struct {
 	linking sync.Mutex
 	keys    *fresh.Keyring
 	http    *http.Client
-	atURL   map[*app]string // where an instance is reached, if not at its own address
 
 	record  *recorder
 	stamps  *stamper
@@ -71,7 +70,7 @@ const (
 func newWorld(ctx context.Context, o options, s scenario, dir string) (w *world, err error) {
 	w = &world{
 		seed: o.seed, dir: dir, record: newRecorder(),
-		toDB: map[string]*faults.PGLink{}, streams: map[string]*faults.Link{}, atURL: map[*app]string{},
+		toDB: map[string]*faults.PGLink{}, streams: map[string]*faults.Link{},
 		http:           &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		clientPatience: requestTimeout + 2*time.Second, shopperPatience: 8 * time.Second, waitLimit: o.waitLimit,
 		result: newResult(s),
@@ -232,13 +231,6 @@ func (w *world) awaitReady(ctx context.Context, a *app) error {
 		return fmt.Errorf("%s is not ready; see %s", a.name, a.log)
 	}
 	return nil
-}
-
-func (w *world) urlOf(a *app) string {
-	if url := w.atURL[a]; url != "" {
-		return url
-	}
-	return a.url
 }
 
 // close stops what was started. A failed run keeps its folder.

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// The short form of "make chaos": the faults and mutants that are marked so.
+func TestShort(t *testing.T) {
+	var out bytes.Buffer
+	ok, err := run(t.Context(), options{
+		Short: true, Mutants: true, Faults: true, Seed: 1, Lanes: 2, Dir: t.ArtifactDir(),
+	}, &out)
+	if !ok || err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// A mutant whose lines are no longer in the source would be no mutant.
+func TestEveryMutantStillApplies(t *testing.T) {
+	root, err := moduleRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		s, err := find(m.scenario)
+		if err != nil {
+			t.Error(err)
+		}
+		if len(m.edits) == 0 && m.async == s.async {
+			t.Errorf("%s changes nothing", m.name)
+		}
+		if len(m.edits) == 0 {
+			continue
+		}
+		if _, err := writeOverlay(root, t.TempDir(), m.edits); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+}
+
+// The table and the fault matrix of the documents are one list.
+func TestEveryRowOfTheFaultMatrixIsThere(t *testing.T) {
+	const want = "1 2a 2b 2c 3 4a 4b 4c 5 6 7 8 8b 9a 9b 10 11 12 13 15 17 18 19 20 21" // 14 and 16: see ARCHITECTURE.md
+	rows := map[string]bool{}
+	for _, s := range matrix {
+		for row := range strings.SplitSeq(s.rows, ", ") {
+			rows[row] = true
+		}
+	}
+	for row := range strings.SplitSeq(want, " ") {
+		if !rows[row] {
+			t.Errorf("row %s is not in the matrix", row)
+		}
+	}
+}

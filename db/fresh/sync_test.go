@@ -1,10 +1,15 @@
 package fresh_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/dbtest"
@@ -94,12 +99,19 @@ func TestALocalCommitNeedsNoStandby(t *testing.T) {
 func TestASplitBrainIsSeenAndTheOldSideNeverFollowed(t *testing.T) {
 	config := dbtest.Config()
 	config.Async = true // or neither side could write
-	b := setupOn(t, dbtest.NewOn(t, config))
+	registry := prometheus.NewRegistry()
+	var log bytes.Buffer
+	b := setupOn(t, dbtest.NewOn(t, config), func(c *fresh.Config) {
+		c.Metrics, c.Log = registry, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
 	b.add(t)
 	b.CatchUp(t)
 	old, successor := b.Primary(), b.Replicas()[0]
 	dbtest.Do(t, successor.Promote)
 	dbtest.Eventually(t, "the split is seen", func() bool { return len(b.router.Status().Split()) == 2 })
+	if n := gauge(t, registry, "leeway_writable_nodes"); n != 2 {
+		t.Errorf("leeway_writable_nodes is %v, want 2", n)
+	}
 	if status := b.router.Status(); status.Primary != successor.Name() {
 		t.Errorf("the primary is %q, want %s", status.Primary, successor.Name())
 	}
@@ -117,4 +129,23 @@ func TestASplitBrainIsSeenAndTheOldSideNeverFollowed(t *testing.T) {
 	if err := b.tryAdd(second); !errors.Is(err, fresh.ErrNoPrimary) {
 		t.Errorf("err = %v, want ErrNoPrimary", err)
 	}
+	dbtest.CloseRouter(t, b.router) // nobody writes to the log any more
+	if text := log.String(); strings.Count(text, "two nodes accept writes") != 1 {
+		t.Errorf("the log does not raise the alarm once: %q", text)
+	}
+}
+
+func gauge(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
 }

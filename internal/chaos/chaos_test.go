@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -54,4 +58,52 @@ func TestEveryRowOfTheFaultMatrixIsThere(t *testing.T) {
 			t.Errorf("row %s is not in the matrix", row)
 		}
 	}
+}
+
+// What the document says is behind a guarantee is there.
+func TestTheGuaranteesNameWhatThereIs(t *testing.T) {
+	root, err := moduleRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := string(text)
+	for _, m := range mutants {
+		if !strings.Contains(document, m.name) {
+			t.Errorf("the mutant %q is behind no guarantee", m.name)
+		}
+	}
+	tests := testNames(t, root)
+	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(document, -1)
+	if len(named) < 20 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !tests[name] {
+			t.Errorf("there is no test %s", name)
+		}
+	}
+}
+
+func testNames(t *testing.T, root string) map[string]bool {
+	t.Helper()
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	names := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, match := range declared.FindAllSubmatch(source, -1) {
+			names[string(match[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

@@ -77,6 +77,10 @@ var mutants = []mutant{
 		},
 	},
 	{
+		name: "keeps no stamp of what it read", scenario: "unequal lag", check: "I2",
+		edits: []edit{{"db/fresh/route.go", "	d.carrier.raise(l.stamp)\n", ""}},
+	},
+	{
 		name: "accepts on the monitor's view", scenario: "restarted behind its past", check: "I1",
 		edits: []edit{
 			{"db/fresh/topology.go", "	before := n.view.Swap(&v)\n", `	if v.err == nil && v.standby {

@@ -67,6 +67,10 @@ func backendKilled(ctx context.Context, w *world) error {
 // is served where a replica proves its token.
 func primaryCutOff(ctx context.Context, w *world) error {
 	primary := w.node("primary")
+	owners, carts, err := w.fullCarts(ctx, 4)
+	if err != nil {
+		return err
+	}
 	began := w.record.mark()
 	if err := w.eachLink(primary, func(l *faults.PGLink) error { l.BlackHole(); return nil }); err != nil {
 		return err
@@ -80,6 +84,10 @@ func primaryCutOff(ctx context.Context, w *world) error {
 	}) == 0,
 		"a session was answered with something stale")
 	w.listsWentOn(began)
+	for i, owner := range owners {
+		op := owner.readCart(ctx, carts[i])
+		w.expect("behaviour", fromReplica(op), "a cart that a replica can prove was answered %d from %+v", op.Status, op.Source)
+	}
 	healed := w.record.mark()
 	if err := w.eachLink(primary, (*faults.PGLink).Heal); err != nil {
 		return err

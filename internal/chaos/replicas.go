@@ -67,6 +67,11 @@ func (w *world) standStill(ctx context.Context, stop, goOn func(*pgcluster.Node)
 func unequalLag(ctx context.Context, w *world) error {
 	near, far := w.node("replica-1"), w.node("replica-2")
 	began := w.record.mark()
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	for id := range 4 {
+		w.load.Go(func() { w.watch(watching, 700+id) })
+	}
 	for range 6 {
 		if err := far.PauseReplay(ctx); err != nil {
 			return err
@@ -415,6 +420,28 @@ func guardRace(ctx context.Context, w *world) error {
 	}
 	w.bit(int64(count(w.record.since(began), because("token"))))
 	return nil
+}
+
+// watch changes a cart on one device and looks at it on another, which has only
+// its own reads to hold it where it was.
+func (w *world) watch(ctx context.Context, id int) {
+	c := w.newCaller(id)
+	variant := w.cold[id%len(w.cold)]
+	cart := c.createCart(ctx, line{variant, 1})
+	if cart.Outcome != checker.OK {
+		return
+	}
+	other := w.newCaller(id + 10)
+	other.auth = c.auth
+	w.load.Go(func() {
+		for ctx.Err() == nil {
+			other.readCart(ctx, cart.Cart)
+		}
+	})
+	for ctx.Err() == nil {
+		c.setItem(ctx, cart.Cart, line{variant, 1 + c.rand.IntN(9)})
+		pause(ctx, 20*time.Millisecond, c.rand)
+	}
 }
 
 // changeAndRead changes a cart and looks at it, over and over; a new cart now and

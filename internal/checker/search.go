@@ -9,11 +9,11 @@ import (
 
 // What a search may cost. A partition of some hundred operations with few in doubt
 // takes about one step for each, and so do the thousands of a variant that everybody
-// wants. Only a history that has no order, or hides it well, needs more; memory then
-// grows with steps times operations, to 200 MB at most.
+// wants; forty clients that compete for the last pieces took 200,000. What has no
+// order costs more: 28 partitions of such a run took 0.4 s and 70 MiB.
 const (
-	stepsInAll       = 5_000_000
-	stepsOfPartition = 200_000
+	stepsInAll       = 20_000_000
+	stepsOfPartition = 4_000_000
 	stepsOfBlame     = 20_000
 	maxPartition     = 5_000
 )

@@ -98,7 +98,7 @@ func (r *Router) boundSeconds(n *node) float64 {
 	if v.err != nil {
 		return -1
 	}
-	bound, ok := r.history.bound(time.Now(), v.pos)
+	bound, ok := r.history.samples().bound(time.Now(), v.pos)
 	if !ok {
 		return -1
 	}

@@ -14,6 +14,7 @@ type demand struct {
 	policy  Policy
 	carrier *Carrier
 	start   time.Time
+	samples samples  // as of the start
 	token   Position // of the session; never given up, not even by ServeStale
 	floor   Position // token and budget together
 	refused Reason   // why no replica can prove it; ReasonReplica: one may
@@ -22,7 +23,7 @@ type demand struct {
 
 // compile turns the policy and the session's token into a demand.
 func (r *Router) compile(ctx context.Context, p Policy) demand {
-	d := demand{policy: p, carrier: CarrierFrom(ctx), start: time.Now()}
+	d := demand{policy: p, carrier: CarrierFrom(ctx), start: time.Now(), samples: r.history.samples()}
 	if d.carrier != nil {
 		d.token, _ = d.carrier.Token()
 		d.stamp = p.kind == kindSession || p.kind == kindStrong
@@ -33,7 +34,7 @@ func (r *Router) compile(ctx context.Context, p Policy) demand {
 		return d
 	}
 	if p.kind == kindBounded || p.budget > 0 {
-		budget, provable := r.history.floor(d.start, p.budget)
+		budget, provable := d.samples.floor(d.start, p.budget)
 		switch {
 		case provable && d.token.IsZero():
 			d.floor = budget
@@ -163,7 +164,7 @@ func (r *Router) candidates(floor Position, list []*node) []*node {
 			continue
 		}
 		if !v.pos.Reached(floor) {
-			if lag, ok := r.history.bound(v.at, v.pos); !ok || lag > keepsUp {
+			if lag, ok := r.history.samples().bound(v.at, v.pos); !ok || lag > keepsUp {
 				continue
 			}
 		}
@@ -306,7 +307,7 @@ func (r *Router) tell(d *demand, l *lease) {
 		return
 	}
 	if !l.primary {
-		l.served.Bound = r.history.boundOrNone(d.start, l.proven)
+		l.served.Bound = d.samples.boundOrNone(d.start, l.proven)
 	}
 	d.carrier.note(l.served)
 }

@@ -55,7 +55,7 @@ func (r *Router) Status() Status {
 			Standby: v.standby, Position: v.pos, Bound: -1,
 		}
 		if ns.Up && v.pos.Timeline == timeline {
-			ns.Bound = r.history.boundOrNone(now, v.pos)
+			ns.Bound = r.history.samples().boundOrNone(now, v.pos)
 		}
 		s.Nodes = append(s.Nodes, ns)
 	}

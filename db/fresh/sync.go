@@ -88,7 +88,7 @@ func (s syncView) confirmed() (lsn LSN, known bool) {
 // notices that only after wal_sender_timeout, a minute.
 func (r *Router) publishSync(v view) {
 	confirmed, known := v.sync.confirmed()
-	written, old := r.history.longAgo(time.Now(), r.config.SyncWait)
+	written, old := r.history.samples().longAgo(time.Now(), r.config.SyncWait)
 	unsynced := known && v.sync.quorum() > 0 && (confirmed == 0 || old && confirmed < written.LSN)
 	if was := r.topology.unsynced.Swap(unsynced); was == unsynced {
 		return

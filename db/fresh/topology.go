@@ -132,7 +132,7 @@ func (r *Router) currentPrimary() (*node, uint32) {
 	switch {
 	case v.err == nil && (v.standby || v.pos.Timeline != now.timeline || v.system != now.system):
 		return nil, now.timeline // demoted or replaced, and its successor is not seen yet
-	case v.err != nil && r.history.silentFor(time.Now()) > primaryGrace:
+	case v.err != nil && r.history.samples().silentFor(time.Now()) > primaryGrace:
 		return nil, now.timeline
 	}
 	return now.primary, now.timeline

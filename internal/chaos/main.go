@@ -70,6 +70,9 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 			return false, err
 		}
 	}
+	if len(o.scenarios())+len(o.mutants()) == 0 {
+		return false, fmt.Errorf("no fault and no mutant is named %q; a run without --only lists them", o.Only)
+	}
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return false, err
@@ -78,14 +81,13 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	if err := build(ctx, root, o.binary, nil); err != nil {
 		return false, err
 	}
-	ok = true
-	if o.Faults {
-		ok = o.playMatrix(ctx, out)
+	ok = o.playMatrix(ctx, out)
+	ok = o.playMutants(ctx, root, out) && ok
+	verdict := "all promises held, and every mutant was caught"
+	if !ok {
+		verdict = "FAILED; what was left is in " + o.dir
 	}
-	if o.Mutants && ctx.Err() == nil {
-		ok = o.playMutants(ctx, root, out) && ok
-	}
-	fmt.Fprintf(out, "\n%s after %.0f s\n", map[bool]string{true: "all promises held, and every mutant was caught", false: "FAILED"}[ok], time.Since(start).Seconds())
+	fmt.Fprintf(out, "\n%s, after %.0f s\n", verdict, time.Since(start).Seconds())
 	if ok && o.Dir == "" {
 		return true, os.RemoveAll(o.dir)
 	}
@@ -94,12 +96,30 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 
 func (o options) wanted(name string) bool { return strings.Contains(name, o.Only) }
 
-func (o options) playMatrix(ctx context.Context, out io.Writer) bool {
-	var todo []scenario
+// scenarios are those that were asked for.
+func (o options) scenarios() (todo []scenario) {
 	for _, s := range matrix {
-		if o.wanted(s.name) && (s.short || !o.Short) {
+		if o.Faults && o.wanted(s.name) && (s.short || !o.Short) {
 			todo = append(todo, s)
 		}
+	}
+	return todo
+}
+
+// mutants are those that were asked for.
+func (o options) mutants() (todo []mutant) {
+	for _, m := range mutants {
+		if o.Mutants && o.wanted(m.name) && (m.short || !o.Short) {
+			todo = append(todo, m)
+		}
+	}
+	return todo
+}
+
+func (o options) playMatrix(ctx context.Context, out io.Writer) bool {
+	todo := o.scenarios()
+	if len(todo) == 0 {
+		return true
 	}
 	results := lanes(ctx, o.Lanes, todo, func(s scenario) *result {
 		r := play(ctx, o, s)
@@ -139,11 +159,9 @@ func (m mutantResult) verdict() string {
 }
 
 func (o options) playMutants(ctx context.Context, root string, out io.Writer) bool {
-	var todo []mutant
-	for _, m := range mutants {
-		if o.wanted(m.name) && (m.short || !o.Short) {
-			todo = append(todo, m)
-		}
+	todo := o.mutants()
+	if len(todo) == 0 {
+		return true
 	}
 	fmt.Fprintln(out)
 	results := lanes(ctx, o.Lanes, todo, func(m mutant) mutantResult {

@@ -99,8 +99,8 @@ var mutants = []mutant{
 	{
 		name: "takes an unknown lag for none", scenario: "everything cut", check: "G2",
 		edits: []edit{
-			{"db/fresh/history.go", "	if i == len(samples) {\n		return Position{}, false\n	}\n	return samples[i].pos, true", "	if i == len(samples) {\n		return Position{}, true\n	}\n	return samples[i].pos, true"},
-			{"db/fresh/history.go", "	return max(0, age(now, samples[i-1].at)), true", "	if h.silentFor(now) > time.Second {\n		return 0, true\n	}\n	return max(0, age(now, samples[i-1].at)), true"},
+			{"db/fresh/history.go", "	if i == len(s) {\n		return Position{}, false\n	}\n", "	if i == len(s) {\n		return Position{}, true\n	}\n"},
+			{"db/fresh/history.go", "	return max(0, age(now, s[i-1].at)), true", "	if s.silentFor(now) > time.Second {\n		return 0, true\n	}\n	return max(0, age(now, s[i-1].at)), true"},
 		},
 	},
 	{

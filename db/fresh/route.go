@@ -116,7 +116,7 @@ func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool
 		case damaged:
 			r.retire(n)
 			reason = ReasonNoReplica
-		case elsewhere:
+		case elsewhere, demoted:
 			r.rediscover()
 			reason = ReasonNoReplica
 		case replan: // query and Snapshot have tried it once more
@@ -206,10 +206,6 @@ func maybeStale(reason Reason) bool {
 	return reason == ReasonLag || reason == ReasonNoReplica || reason == ReasonPrimaryDown
 }
 
-// patience is how many times SessionWait a read waits for a replica to reach its
-// token when the alternative is an error.
-const patience = 20
-
 // serveStale answers from the best replica that has reached the session's
 // token, and says so. errBehind means that no replica could.
 func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
@@ -218,16 +214,12 @@ func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 	slices.SortStableFunc(candidates, func(a, b *node) int {
 		return cmp.Compare(b.view.Load().pos.LSN, a.view.Load().pos.LSN)
 	})
-	for i, n := range candidates {
+	for _, n := range candidates {
 		l := &lease{
 			router: r, node: n, demand: d, floor: d.token,
 			served: Served{Node: n.name, Stale: true, Reason: d.refused},
 		}
-		wait := time.Duration(0)
-		if primary, _ := r.currentPrimary(); primary == nil && i == len(candidates)-1 {
-			wait = patience * r.config.SessionWait // nobody else can answer
-		}
-		err := l.run(ctx, n.read, wait, run)
+		err := l.run(ctx, n.read, 0, run)
 		if err == nil {
 			r.answered(d, l)
 			return nil
@@ -271,7 +263,7 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 	}
 	err := l.run(ctx, primary.fallback, 0, run)
 	v := r.judge(ctx, err, onPrimary)
-	if v == again || v == once || v == elsewhere {
+	if v == again || v == once || v == elsewhere || v == demoted {
 		err = l.run(ctx, primary.fallback, 0, run) // the connection may have been an old one
 		v = r.judge(ctx, err, onPrimary)
 	}
@@ -279,7 +271,7 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 	case err == nil:
 		r.answered(d, l)
 		return nil
-	case v == elsewhere:
+	case v == elsewhere || v == demoted:
 		r.rediscover()
 	}
 	r.tell(d, l)

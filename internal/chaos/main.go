@@ -37,11 +37,9 @@ type options struct {
 	Dir     string `help:"Where logs and histories of failed runs are left. Default: a new temporary folder." type:"path"`
 	Keep    bool   `help:"Keep the logs of runs that went well, too."`
 
-	seed      uint64
-	dir       string
-	keep      bool
-	binary    string
-	waitLimit time.Duration
+	dir       string        // Dir, or the temporary one
+	binary    string        // the shop that is played with
+	waitLimit time.Duration // how long a fault may take to show what it must
 }
 
 func main() {
@@ -64,7 +62,7 @@ const waitLimit = 10 * time.Second
 // run plays everything that was asked for, and reports whether all of it went well.
 func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	start := time.Now()
-	o.seed, o.keep, o.waitLimit = o.Seed, o.Keep, waitLimit
+	o.waitLimit = waitLimit
 	if o.dir = o.Dir; o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "leeway-chaos-"); err != nil {
 			return false, err
@@ -83,7 +81,10 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	}
 	ok = o.playMatrix(ctx, out)
 	ok = o.playMutants(ctx, root, out) && ok
-	verdict := "all promises held, and every mutant was caught"
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	verdict := fmt.Sprintf("%d faults: every promise held; %d mutants: every one was caught", len(o.scenarios()), len(o.mutants()))
 	if !ok {
 		verdict = "FAILED; what was left is in " + o.dir
 	}
@@ -91,7 +92,7 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	if ok && o.Dir == "" {
 		return true, os.RemoveAll(o.dir)
 	}
-	return ok, ctx.Err()
+	return ok, nil
 }
 
 func (o options) wanted(name string) bool { return strings.Contains(name, o.Only) }

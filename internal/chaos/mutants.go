@@ -81,6 +81,7 @@ var mutants = []mutant{
 		edits: []edit{{"db/fresh/route.go", "	d.carrier.raise(l.stamp)\n", ""}},
 	},
 	{
+		// The monitor of today forgets; this one remembers the furthest that it saw.
 		name: "accepts on the monitor's view", scenario: "restarted behind its past", check: "I1",
 		edits: []edit{
 			{"db/fresh/topology.go", "	before := n.view.Swap(&v)\n", `	if v.err == nil && v.standby {
@@ -153,17 +154,20 @@ SELECT * FROM found UNION ALL SELECT * FROM made
 		async: true,
 	},
 	{
-		name: "stays with a demoted primary (25006)", scenario: "failover and rejoin", check: "recovery",
+		name: "never follows a promotion", scenario: "failover and rejoin", check: "recovery",
 		edits: []edit{
 			{"db/fresh/topology.go", "case v.pos.Timeline <= now.timeline:", "case now.primary != nil:"},
 		},
+	},
+	{
+		name: "keeps connections on 25006", scenario: "read-only for a while", check: "recovery",
+		edits: []edit{{"db/fresh/write.go", "	switch v {\n	case demoted, replan:\n", "	switch v {\n	case demoted:\n	case replan:\n"}},
 	},
 	{
 		name: "falls back without a cap", scenario: "all replicas killed", check: "cap",
 		edits: []edit{
 			{"db/fresh/bulkhead.go", "func (b *bulkhead) enter(ctx context.Context) error {\n", "func (b *bulkhead) enter(ctx context.Context) error {\n	if true {\n		return nil\n	}\n"},
 			{"db/fresh/bulkhead.go", "func (b *bulkhead) leave() { <-b.slots }", "func (b *bulkhead) leave() {}"},
-			{"db/fresh/node.go", `"leeway-fallback", c.FallbackConns)`, `"leeway-fallback", 64)`},
 		},
 	},
 	{

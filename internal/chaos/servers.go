@@ -51,7 +51,6 @@ func connectionsExhausted(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	w.bit(int64(len(taken)))
 	if err := victim.start(ctx); err != nil {
 		return err
 	}
@@ -61,6 +60,10 @@ func connectionsExhausted(ctx context.Context, w *world) error {
 	w.await(ctx, m, "the new one browses", fewRefused, func(op checker.Op) bool {
 		return op.App == victim.name && op.Kind == checker.Browse && op.Outcome == checker.OK
 	})
+	w.bit(int64(count(w.record.since(m), func(op checker.Op) bool { return op.App == victim.name && notNow(op) })))
+	if _, err := w.ask(ctx, w.node("primary"), "SELECT 1"); err != nil { // by a connection that is kept for superusers
+		w.expect("behaviour", false, "nobody can look at the server: %v", err)
+	}
 	release()
 	taken = nil
 	healed := w.record.mark()

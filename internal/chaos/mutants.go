@@ -61,7 +61,7 @@ var mutants = []mutant{
 		name: "compares LSNs without their timeline", scenario: "stranded standby", check: "I1",
 		edits: []edit{
 			{"db/fresh/position.go", "p.Timeline == floor.Timeline && p.LSN >= floor.LSN", "p.LSN >= floor.LSN"},
-			{"db/fresh/topology.go", "v.system == e.system && v.pos.Timeline == e.timeline", "v.system == e.system"},
+			{"db/fresh/topology.go", "e.same(v) && (e.primary == nil || v.pos.Timeline == e.timeline)", "e.same(v)"},
 			{"db/fresh/route.go", "if !era.has(v) || n.damaged.Load() || !floor.IsZero() && v.pos.Timeline != floor.Timeline {", "if !era.has(v) || n.damaged.Load() {"},
 		},
 	},

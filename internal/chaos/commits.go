@@ -174,16 +174,8 @@ func cancelledWait(ctx context.Context, w *world) error {
 	if err := w.healLinks(); err != nil {
 		return err
 	}
-	next, other, err := w.best(ctx)
-	if err != nil {
-		return err
-	}
-	promoted, err := w.promote(ctx, next, other)
-	if err != nil {
-		return err
-	}
-	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
-	return nil
+	_, _, err = w.takeOver(ctx)
+	return err
 }
 
 // fullCarts are ready to be checked out.

@@ -29,8 +29,20 @@ func notNow(op checker.Op) bool { return op.Status == 503 || op.Status == 504 }
 // primaryKilled: it comes back by itself, after crash recovery.
 func primaryKilled(ctx context.Context, w *world) error {
 	primary := w.node("primary")
+	return w.primaryGone(ctx, primary.Kill, primary.Start)
+}
+
+// primaryFrozen: it accepts connections and answers nothing, whatever it was about
+// to do. Nobody waits for it beyond a deadline (which the checker looks at).
+func primaryFrozen(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	return w.primaryGone(ctx, primary.Freeze, primary.Thaw)
+}
+
+// primaryGone: nobody takes over.
+func (w *world) primaryGone(ctx context.Context, begin, end func(context.Context) error) error {
 	began := w.record.mark()
-	if err := primary.Kill(ctx); err != nil {
+	if err := begin(ctx); err != nil {
 		return err
 	}
 	w.await(ctx, began, "writes are refused", fewRefused, notNow)
@@ -38,7 +50,7 @@ func primaryKilled(ctx context.Context, w *world) error {
 	w.bit(int64(count(w.record.since(began), notNow)))
 	w.listsWentOn(began)
 	healed := w.record.mark()
-	if err := primary.Start(ctx); err != nil {
+	if err := end(ctx); err != nil {
 		return err
 	}
 	w.recovers(ctx, healed, "write", recoveredWrites, taken)
@@ -129,6 +141,19 @@ func (w *world) promote(ctx context.Context, next, other *pgcluster.Node) (promo
 	return promoted, other.Rejoin(ctx)
 }
 
+// takeOver makes the better standby the primary, and expects writes there in time.
+func (w *world) takeOver(ctx context.Context) (next *pgcluster.Node, promoted mark, err error) {
+	next, other, err := w.best(ctx)
+	if err != nil {
+		return nil, mark{}, err
+	}
+	if promoted, err = w.promote(ctx, next, other); err != nil {
+		return nil, mark{}, err
+	}
+	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
+	return next, promoted, nil
+}
+
 // failOver: the primary is gone for good, and the better standby takes over. The
 // old one comes back as a standby and serves when it has proven itself.
 func failOver(ctx context.Context, w *world) error {
@@ -151,15 +176,10 @@ func failOver(ctx context.Context, w *world) error {
 	if err := w.healLinks(); err != nil {
 		return err
 	}
-	next, other, err := w.best(ctx)
+	next, promoted, err := w.takeOver(ctx)
 	if err != nil {
 		return err
 	}
-	promoted, err := w.promote(ctx, next, other)
-	if err != nil {
-		return err
-	}
-	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
 	w.await(ctx, promoted, "checkouts go on", 30, acknowledged)
 	w.listsWentOn(began)
 	w.bit(int64(count(w.record.since(began), notNow)))
@@ -317,36 +337,8 @@ func quorumOverlap(ctx context.Context, w *world) error {
 	if err := silent.Thaw(ctx); err != nil {
 		return err
 	}
-	next, other, err := w.best(ctx)
-	if err != nil {
-		return err
-	}
-	promoted, err := w.promote(ctx, next, other)
-	if err != nil {
-		return err
-	}
-	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
-	return nil
-}
-
-// primaryFrozen: it accepts connections and answers nothing, whatever it was about
-// to do. Nobody waits for it beyond a deadline (which the checker looks at).
-func primaryFrozen(ctx context.Context, w *world) error {
-	primary := w.node("primary")
-	began := w.record.mark()
-	if err := primary.Freeze(ctx); err != nil {
-		return err
-	}
-	w.await(ctx, began, "writes are refused", fewRefused, notNow)
-	w.await(ctx, began, "browsing goes on", fewBrowse, isBrowsing)
-	w.bit(int64(count(w.record.since(began), notNow)))
-	w.listsWentOn(began)
-	healed := w.record.mark()
-	if err := primary.Thaw(ctx); err != nil {
-		return err
-	}
-	w.recovers(ctx, healed, "write", recoveredWrites, taken)
-	return nil
+	_, _, err = w.takeOver(ctx)
+	return err
 }
 
 // primaryPostmasterFrozen: sessions answer and no new one is let in. What the shops
@@ -413,15 +405,9 @@ func rejoinWithoutRewind(ctx context.Context, w *world) error {
 	if err := w.healLinks(); err != nil {
 		return err
 	}
-	next, other, err := w.best(ctx)
-	if err != nil {
+	if _, _, err := w.takeOver(ctx); err != nil {
 		return err
 	}
-	promoted, err := w.promote(ctx, next, other)
-	if err != nil {
-		return err
-	}
-	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
 	if err := os.WriteFile(filepath.Join(w.cluster.Dir(), old.Name(), "standby.signal"), nil, 0o644); err != nil {
 		return err
 	}

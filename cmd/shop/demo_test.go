@@ -37,7 +37,7 @@ func TestDemo(t *testing.T) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	exit := make(chan int)
 	go func() {
-		exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--products", "50"}, &app{&out, &out})
+		exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--products", "50"}, &app{&out, &out})
 	}()
 	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
@@ -74,7 +74,7 @@ func TestDemoReopensItsFolder(t *testing.T) {
 		ctx, interrupt := context.WithCancel(context.Background())
 		exit := make(chan int)
 		go func() {
-			exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--products", products, "--replicas", "0", "--dir", dir}, &app{&out, &out})
+			exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--products", products, "--replicas", "0", "--dir", dir}, &app{&out, &out})
 		}()
 		dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 		page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
@@ -93,7 +93,7 @@ func TestDemoReopensItsFolder(t *testing.T) {
 }
 
 func TestDemoSaysThatItsPortIsTaken(t *testing.T) {
-	listener, err := listen(t.Context(), "127.0.0.1:0")
+	listener, err := listen(t.Context(), "--addr", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

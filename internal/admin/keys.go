@@ -34,7 +34,7 @@ var scopes = []Scope{Catalog, Stock, Orders}
 const MinSecret = 32
 
 // minDistinct keeps out what is long and yet no secret: 32 random characters of
-// hexadecimal have fewer than 8 different ones once in 10^7.
+// hexadecimal have fewer than 8 different ones less than once in 10^7.
 const minDistinct = 8
 
 // Key is a name with what it may do. The secret is not in here, so that no log

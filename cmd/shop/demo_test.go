@@ -42,6 +42,13 @@ func TestDemo(t *testing.T) {
 	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
 	dir := find(t, out.String(), `cluster pause --dir (\S+)`)
+	product, key := find(t, out.String(), `http://\S+/v1/admin/products/[0-9a-f-]+`), find(t, out.String(), `X-API-Key: (\w+)`)
+	if a := send(t, "GET", product, nil, "X-API-Key", key); a.status != 200 || a.header.Get("ETag") != `"1"` {
+		t.Errorf("%s: %d %s", product, a.status, a.body)
+	}
+	if a := send(t, "GET", product, nil); a.status != 401 {
+		t.Errorf("%s without a key: %d", product, a.status)
+	}
 	dbtest.Eventually(t, "a replica serves the page", func() bool { return fromReplica(send(t, "GET", page, nil)) })
 
 	for _, verb := range []string{"pause", "status", "resume"} {

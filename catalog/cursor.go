@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"strconv"
@@ -123,4 +124,25 @@ func (c cursor) after(p Summary) cursor {
 		c.key = p.Name
 	}
 	return c
+}
+
+// ledgerCursor is behind the movement with this number.
+func ledgerCursor(variant id.ID, seq int64) string {
+	return web.NewCursor("stock movements "+variant.String(), binary.BigEndian.AppendUint64(nil, uint64(seq)))
+}
+
+// resumeLedger is web.InvalidCursor for the cursor of another variant. No cursor is
+// the first page, before which every number comes.
+func resumeLedger(cursor string, variant id.ID) (seq int64, err error) {
+	if cursor == "" {
+		return math.MaxInt64, nil
+	}
+	key, err := web.OpenCursor(cursor, "stock movements "+variant.String())
+	if err != nil {
+		return 0, err
+	}
+	if len(key) != 8 {
+		return 0, web.InvalidCursor
+	}
+	return int64(binary.BigEndian.Uint64(key)), nil
 }

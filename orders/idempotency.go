@@ -127,17 +127,21 @@ type failure struct {
 	Code  string             `json:"code"`
 	Lines []catalog.Shortage `json:"lines,omitempty"`
 	Total *catalog.Money     `json:"total,omitempty"`
+	Stock *int               `json:"stock,omitempty"`
 }
 
 func encodeFailure(err error) (answer Answer, final bool) {
 	var f failure
 	var shortage *catalog.ShortageError
 	var price *PriceChangedError
+	var stock *catalog.StockConflictError
 	switch {
 	case errors.As(err, &shortage):
 		f = failure{Code: "insufficient_stock", Lines: shortage.Lines}
 	case errors.As(err, &price):
 		f = failure{Code: "price_changed", Total: &price.Total}
+	case errors.As(err, &stock):
+		f = failure{Code: "stock_conflict", Stock: &stock.Stock}
 	case errors.Is(err, ErrCartClosed):
 		f = failure{Code: "cart_closed"}
 	default:
@@ -157,6 +161,8 @@ func decodeFailure(body []byte) error {
 		return &catalog.ShortageError{Lines: f.Lines}
 	case f.Code == "price_changed" && f.Total != nil:
 		return &PriceChangedError{Total: *f.Total}
+	case f.Code == "stock_conflict" && f.Stock != nil:
+		return &catalog.StockConflictError{Stock: *f.Stock}
 	case f.Code == "cart_closed":
 		return ErrCartClosed
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/admin"
 )
 
 // nodeFlags name the PostgreSQL servers.
@@ -27,6 +29,10 @@ type serveCmd struct {
 	nodeFlags
 	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
 	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics; keep it private. Default: not served."`
+
+	AdminAddr     string `env:"SHOP_ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of the admin routes; keep it private. Default: they are not served at all."`
+	AdminKeys     string `env:"SHOP_ADMIN_KEYS" placeholder:"NAME:SCOPE+SCOPE:SECRET,..." help:"Who may use them. Scopes are catalog, stock and orders; a secret has at least 32 bytes. Make one with: openssl rand -hex 32. To rotate one, give its name twice."`
+	AdminKeysFile string `env:"SHOP_ADMIN_KEYS_FILE" type:"path" help:"The same in a file, one to a line."`
 
 	TokenKey         string `env:"SHOP_TOKEN_KEY" placeholder:"BASE64" help:"Secret of at least 32 bytes that seals consistency tokens; the same for every process of the shop. Make one with: openssl rand -base64 32"`
 	TokenKeyPrevious string `env:"SHOP_TOKEN_KEY_PREVIOUS" placeholder:"BASE64" help:"The secret before it, while clients still hold its tokens."`
@@ -52,8 +58,9 @@ type serveCmd struct {
 // settings is a serveCmd that was found to be in order.
 type settings struct {
 	serveCmd
-	reads fresh.Config
-	keys  *fresh.Keyring
+	reads     fresh.Config
+	keys      *fresh.Keyring
+	adminKeys admin.Keys
 }
 
 // configErrors collects everything that is wrong, so that one start shows all.
@@ -83,6 +90,7 @@ func (c serveCmd) settings() (settings, error) {
 	var errs configErrors
 	s := settings{serveCmd: c}
 	s.keys = c.keyring(&errs)
+	s.adminKeys = c.parseAdminKeys(&errs)
 	s.reads = fresh.Config{
 		Nodes: c.parseNodes(&errs), Pooler: c.Pooler, SecureCookies: c.SecureCookies,
 		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
@@ -182,9 +190,39 @@ func (c serveCmd) keyring(errs *configErrors) *fresh.Keyring {
 	return ring
 }
 
+// parseAdminKeys reads both places; a key may be in either. A key that nothing can
+// be opened with is an error as well: somebody counts on a listener that is not
+// there.
+func (c serveCmd) parseAdminKeys(errs *configErrors) admin.Keys {
+	const setting, remedy = "--admin-keys, SHOP_ADMIN_KEYS", `SHOP_ADMIN_KEYS="ada:catalog+stock+orders:$(openssl rand -hex 32)"`
+	text := c.AdminKeys
+	if c.AdminKeysFile != "" {
+		file, err := os.ReadFile(c.AdminKeysFile)
+		if err != nil {
+			errs.add("--admin-keys-file, SHOP_ADMIN_KEYS_FILE", "cannot be read", "a file that this process may read")
+			return nil
+		}
+		text += "\n" + string(file)
+	}
+	keys, err := admin.ParseKeys(text)
+	switch {
+	case err != nil:
+		errs.add(setting, err.Error(), remedy)
+	case c.AdminAddr != "" && len(keys) == 0:
+		errs.add(setting, "is not set, and SHOP_ADMIN_ADDR is", remedy)
+	case c.AdminAddr == "" && len(keys) > 0:
+		errs.add("--admin-addr, SHOP_ADMIN_ADDR", "is not set, and there are admin keys", "127.0.0.1:8081, or no keys")
+	}
+	return keys
+}
+
 func (c serveCmd) checkAddresses(errs *configErrors) {
-	for setting, addr := range map[string]string{"--addr, SHOP_ADDR": c.Addr, "--internal-addr, SHOP_INTERNAL_ADDR": c.InternalAddr} {
-		if addr == "" && strings.HasPrefix(setting, "--internal") {
+	for setting, addr := range map[string]string{
+		"--addr, SHOP_ADDR":                   c.Addr,
+		"--internal-addr, SHOP_INTERNAL_ADDR": c.InternalAddr,
+		"--admin-addr, SHOP_ADMIN_ADDR":       c.AdminAddr,
+	} {
+		if addr == "" && !strings.HasPrefix(setting, "--addr") {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(addr); err != nil {

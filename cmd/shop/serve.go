@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,22 +29,30 @@ func (c *serveCmd) Run(ctx context.Context, app *app) error {
 	if c.ReadUser == "" {
 		log.Warn("reads use the role that writes; a role without the right to write is safer", "setting", "SHOP_READ_USER")
 	}
-	listener, err := listen(ctx, settings.Addr)
+	listener, err := listen(ctx, "--addr", settings.Addr)
 	if err != nil {
 		return err
 	}
+	defer listener.Close()
 	s, err := newServer(settings, log)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
+	}
+	if settings.AdminAddr != "" {
+		if s.admin, err = listen(ctx, "--admin-addr", settings.AdminAddr); err != nil {
+			s.closeRouter()
+			return err
+		}
+		log.Info("serving the back office", "url", "http://"+s.admin.Addr().String(), "keys", len(settings.adminKeys))
 	}
 	log.Info("serving", "url", "http://"+listener.Addr().String(), "nodes", len(settings.reads.Nodes))
 	return s.serve(ctx, listener)
 }
 
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w; give another --addr, for example 127.0.0.1:0", err)
+		return nil, fmt.Errorf("%w; give another %s, for example 127.0.0.1:0", err, flag)
 	}
 	return listener, nil
 }
@@ -56,6 +65,7 @@ type server struct {
 	router   *fresh.Router
 	catalog  *catalog.Store
 	orders   *orders.Store
+	admin    net.Listener // nil: there is no back office
 }
 
 // newServer connects nothing yet: nodes may come up later.
@@ -78,7 +88,7 @@ func (s *server) catalogConfig() catalog.Config {
 	config.Currency = s.Currency
 	config.Browse = fresh.Bounded(s.BrowseBudget).Else(fresh.ServeStale)
 	config.Product = fresh.Bounded(s.BrowseBudget)
-	config.Availability = s.sessionPolicy()
+	config.Availability, config.Admin = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }
 
@@ -93,9 +103,10 @@ func (s *server) sessionPolicy() fresh.Policy { return fresh.Session().Within(s.
 
 // The limits of a connection. A client that sends its headers a byte at a time
 // holds a socket for at most ReadHeaderTimeout.
-func (s *server) httpServer() *http.Server {
+func (s *server) httpServer(requests context.Context, handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           s.handler(),
+		Handler:           handler,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: 2 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      s.RequestTimeout + 5*time.Second,
@@ -111,39 +122,63 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeRouter()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	public := s.httpServer()
-	public.BaseContext = func(net.Listener) context.Context { return requests }
+	servers := []*http.Server{s.httpServer(requests, s.handler())}
+	listeners := []net.Listener{listener}
+	if s.admin != nil {
+		servers = append(servers, s.httpServer(requests, s.adminHandler()))
+		listeners = append(listeners, s.admin)
+	}
 	internal, err := s.serveInternal(ctx)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	defer internal.Close()
-	failed := make(chan error, 1)
-	go func() { failed <- public.Serve(listener) }()
+	failed := make(chan error, len(servers))
+	for i, server := range servers {
+		go func() { failed <- server.Serve(listeners[i]) }()
+	}
 	select {
 	case err := <-failed:
-		return err
+		return errors.Join(err, closeAll(servers))
 	case <-ctx.Done():
 	}
 	s.log.Info("stopping: no new requests", "wait", s.ShutdownTimeout)
-	if err := shutdown(public, s.ShutdownTimeout); err == nil {
+	if err := shutdown(servers, s.ShutdownTimeout); err == nil {
 		return nil
 	}
 	s.log.Warn("giving up requests that are still under way")
 	abandon() // they answer 503 now
-	if err := shutdown(public, abandonWait); err == nil {
+	if err := shutdown(servers, abandonWait); err == nil {
 		return nil
 	}
-	return public.Close()
+	return closeAll(servers)
+}
+
+func closeAll[C io.Closer](all []C) error {
+	var errs []error
+	for _, one := range all {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // abandonWait is how long a request that was given up may take to say so.
 const abandonWait = time.Second
 
-func shutdown(server *http.Server, wait time.Duration) error {
+// shutdown asks all of them at once: none should take requests while another waits
+// for its last ones.
+func shutdown(servers []*http.Server, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	return server.Shutdown(ctx)
+	ended := make(chan error)
+	for _, server := range servers {
+		go func() { ended <- server.Shutdown(ctx) }()
+	}
+	var errs []error
+	for range servers {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(errs...)
 }
 
 // closeRouter leaves COMMITs alone that still wait for a standby: the server
@@ -165,7 +200,7 @@ func (s *server) serveInternal(ctx context.Context) (*http.Server, error) {
 	if s.InternalAddr == "" {
 		return internal, nil
 	}
-	listener, err := listen(ctx, s.InternalAddr)
+	listener, err := listen(ctx, "--internal-addr", s.InternalAddr)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,6 +57,7 @@ type server struct {
 	router   *fresh.Router
 	catalog  *catalog.Store
 	orders   *orders.Store
+	sweeper  *sweeper
 }
 
 // newServer connects nothing yet: nodes may come up later.
@@ -70,6 +72,7 @@ func newServer(set settings, log *slog.Logger) (*server, error) {
 	database := db.New(s.router)
 	s.catalog = catalog.New(database, s.catalogConfig())
 	s.orders = orders.New(database, s.ordersConfig())
+	s.sweeper = newSweeper(s.orders, s.ExpireEvery, log, s.registry)
 	return s, nil
 }
 
@@ -85,6 +88,7 @@ func (s *server) catalogConfig() catalog.Config {
 func (s *server) ordersConfig() orders.Config {
 	config := orders.DefaultConfig()
 	config.Currency = s.Currency
+	config.PaymentWindow = s.PaymentWindow
 	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }
@@ -105,10 +109,11 @@ func (s *server) httpServer() *http.Server {
 	}
 }
 
-// serve answers requests until ctx ends, lets those under way finish, and
-// closes the router. It ends a second after twice ShutdownTimeout at the latest.
+// serve answers requests and sweeps until ctx ends, lets what is under way finish,
+// and closes the router. It ends a second after twice ShutdownTimeout at the latest.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeRouter()
+	defer s.startSweeper(ctx)()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	public := s.httpServer()
@@ -135,6 +140,17 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	return public.Close()
+}
+
+// startSweeper returns what stops it and waits for its end.
+func (s *server) startSweeper(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.sweeper.run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // abandonWait is how long a request that was given up may take to say so.

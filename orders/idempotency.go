@@ -137,7 +137,8 @@ type failure struct {
 }
 
 func encodeFailure(err error) (answer Answer, final bool) {
-	f, status := failure{}, conflict
+	var f failure
+	status := conflict
 	var shortage *catalog.ShortageError
 	var price *PriceChangedError
 	switch {

@@ -67,7 +67,9 @@ var keys = func() *fresh.Keyring {
 func (s *shop) variant(t *testing.T, price int64, stock int) id.ID {
 	t.Helper()
 	variant := id.New()
-	s.exec(t, s.Admin(t, s.Primary()),
+	admin := s.Admin(t, s.Primary())
+	defer admin.Close(context.Background())
+	s.exec(t, admin,
 		`WITH made AS (
 			INSERT INTO variants (id, product_id, sku, options, price, stock_quantity)
 			VALUES ($1, $2, $3, jsonb_build_object('size', $3::text), $4, $5)
@@ -92,10 +94,13 @@ func (s *shop) exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	}
 }
 
-// one returns the only value of a query on the primary.
+// one returns the only value of a query on the primary. It leaves no connection
+// behind: tests that run at once share those that their cluster allows.
 func one[T any](t *testing.T, s *shop, sql string, args ...any) (v T) {
 	t.Helper()
-	if err := s.Admin(t, s.Primary()).QueryRow(context.Background(), sql, args...).Scan(&v); err != nil {
+	conn := s.Admin(t, s.Primary())
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(context.Background(), sql, args...).Scan(&v); err != nil {
 		t.Fatal(err)
 	}
 	return v

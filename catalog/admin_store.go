@@ -333,7 +333,7 @@ func AdjustTx(ctx context.Context, q *writeq.Queries, a Adjustment) (Movement, e
 // cursor of the next one, which is "" on the last. Errors: ErrNotFound,
 // web.InvalidCursor.
 func (s *Store) Movements(ctx context.Context, variant id.ID, limit int, cursor string) ([]Movement, string, error) {
-	before, err := resumeLedger(cursor, variant)
+	before, err := resumeLedger(ctx, cursor, variant)
 	if err != nil {
 		return nil, "", err
 	}
@@ -355,7 +355,7 @@ func (s *Store) Movements(ctx context.Context, variant id.ID, limit int, cursor 
 	next := ""
 	if len(rows) > limit {
 		rows = rows[:limit]
-		next = ledgerCursor(variant, rows[limit-1].Seq)
+		next = ledgerCursor(ctx, variant, rows[limit-1].Seq)
 	}
 	page := make([]Movement, len(rows))
 	for i, r := range rows {

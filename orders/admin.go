@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/leeway/catalog"
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/readq"
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/id"
@@ -27,8 +28,9 @@ func (e *TransitionError) Error() string {
 // Unwrap makes it an ErrTransition.
 func (e *TransitionError) Unwrap() error { return ErrTransition }
 
-// fulfilment is what those who run the shop make of an order.
-var fulfilment = map[Status]Status{Paid: Shipped, Shipped: Delivered}
+// isFulfilment: these steps are theirs who run the shop. The others move money or
+// stock, and have requests of their own.
+func (s Status) isFulfilment() bool { return s == Shipped || s == Delivered }
 
 // AdminList asks for a page of everybody's orders. Status "" is any.
 type AdminList struct {
@@ -44,6 +46,9 @@ func (s *Store) AllOrders(ctx context.Context, list AdminList) ([]Summary, strin
 	if err != nil {
 		return nil, "", err
 	}
+	if err := from.resume(ctx); err != nil {
+		return nil, "", err
+	}
 	rows, err := s.adminPage(ctx, list.Status, from, list.Limit+1) // one more tells whether there is a next page
 	if err != nil {
 		return nil, "", fmt.Errorf("list all orders: %w", err)
@@ -52,7 +57,7 @@ func (s *Store) AllOrders(ctx context.Context, list AdminList) ([]Summary, strin
 	if len(rows) > list.Limit {
 		rows = rows[:list.Limit]
 		last := rows[len(rows)-1]
-		next = place{last.CreatedAt, last.ID}.cursor(everybody, list.Status)
+		next = place{last.CreatedAt, last.ID, fresh.CarrierFrom(ctx).Bookmark()}.cursor(everybody, list.Status)
 	}
 	page := make([]Summary, len(rows))
 	for i, r := range rows {
@@ -91,7 +96,7 @@ func (s *Store) Advance(ctx context.Context, order id.ID, version int64, to Stat
 			return fmt.Errorf("lock order: %w", err)
 		case version != 0 && version != current.Version:
 			return ErrVersionMismatch
-		case fulfilment[Status(current.Status)] != to:
+		case !to.isFulfilment() || !Status(current.Status).CanBecome(to):
 			return &TransitionError{Status(current.Status), to}
 		}
 		moved, err := q.AdvanceOrder(ctx, writeq.AdvanceOrderParams{

@@ -48,6 +48,8 @@ type serveCmd struct {
 	SecureCookies bool `env:"SHOP_SECURE_COOKIES" help:"A proxy in front ends TLS: mark cookies Secure all the same."`
 
 	Currency        string        `env:"SHOP_CURRENCY" default:"EUR" help:"ISO 4217 code of the shop's one currency."`
+	PaymentWindow   time.Duration `env:"SHOP_PAYMENT_WINDOW" default:"15m" help:"How long an order waits for its payment before it expires and its stock is returned."`
+	ExpireEvery     time.Duration `env:"SHOP_EXPIRE_EVERY" default:"15s" help:"How often this process looks for orders to expire; 0 leaves it to others. An order that nobody expires cannot be paid all the same, but keeps its stock."`
 	RequestTimeout  time.Duration `env:"SHOP_REQUEST_TIMEOUT" default:"10s" help:"Deadline of a request."`
 	ShutdownTimeout time.Duration `env:"SHOP_SHUTDOWN_TIMEOUT" default:"10s" help:"How long requests under way may take once the process is asked to stop."`
 	MaxInFlight     int           `env:"SHOP_MAX_IN_FLIGHT" default:"512" help:"Requests worked on at once; more are answered 503."`
@@ -244,6 +246,8 @@ func (c serveCmd) checkLimits(errs *configErrors) {
 	positive("--fallback-conns", c.FallbackConns >= 0 && c.FallbackConns <= 1000, "0 (automatic) to 1000")
 	positive("--request-timeout", c.RequestTimeout > 0, "more than 0, for example 10s")
 	positive("--shutdown-timeout", c.ShutdownTimeout > 0, "more than 0, for example 10s")
+	positive("--payment-window", c.PaymentWindow >= time.Second, "at least 1s, for example 15m")
+	positive("--expire-every", c.ExpireEvery >= 0, "0 (never), or for example 15s")
 	positive("--max-in-flight", c.MaxInFlight > 0, "more than 0")
 	positive("--currency", len(c.Currency) == 3 && strings.ToUpper(c.Currency) == c.Currency, "an ISO 4217 code such as EUR")
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,6 +67,7 @@ type server struct {
 	catalog  *catalog.Store
 	orders   *orders.Store
 	admin    net.Listener // nil: there is no back office
+	sweeper  *sweeper
 }
 
 // newServer connects nothing yet: nodes may come up later.
@@ -80,6 +82,7 @@ func newServer(set settings, log *slog.Logger) (*server, error) {
 	database := db.New(s.router)
 	s.catalog = catalog.New(database, s.catalogConfig())
 	s.orders = orders.New(database, s.ordersConfig())
+	s.sweeper = newSweeper(s.orders, s.ExpireEvery, log, s.registry)
 	return s, nil
 }
 
@@ -95,6 +98,7 @@ func (s *server) catalogConfig() catalog.Config {
 func (s *server) ordersConfig() orders.Config {
 	config := orders.DefaultConfig()
 	config.Currency = s.Currency
+	config.PaymentWindow = s.PaymentWindow
 	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }
@@ -116,10 +120,11 @@ func (s *server) httpServer(requests context.Context, handler http.Handler) *htt
 	}
 }
 
-// serve answers requests until ctx ends, lets those under way finish, and
-// closes the router. It ends a second after twice ShutdownTimeout at the latest.
+// serve answers requests and sweeps until ctx ends, lets what is under way finish,
+// and closes the router. It ends a second after twice ShutdownTimeout at the latest.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeRouter()
+	defer s.startSweeper(ctx)()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	servers := []*http.Server{s.httpServer(requests, s.handler())}
@@ -160,6 +165,17 @@ func closeAll[C io.Closer](all []C) error {
 		errs = append(errs, one.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// startSweeper returns what stops it and waits for its end.
+func (s *server) startSweeper(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.sweeper.run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // abandonWait is how long a request that was given up may take to say so.

@@ -18,7 +18,8 @@ type demand struct {
 	token   Position // of the session; never given up, not even by ServeStale
 	floor   Position // token and budget together
 	refused Reason   // why no replica can prove it; ReasonReplica: one may
-	stamp   bool     // tell the session what was seen
+	stamp   bool     // measure what was seen
+	raise   bool     // and make it the session's token
 }
 
 // compile turns the policy and the session's token into a demand.
@@ -26,7 +27,8 @@ func (r *Router) compile(ctx context.Context, p Policy) demand {
 	d := demand{policy: p, carrier: CarrierFrom(ctx), start: time.Now(), samples: r.history.samples()}
 	if d.carrier != nil {
 		d.token, _ = d.carrier.Token()
-		d.stamp = p.kind == kindSession || p.kind == kindStrong
+		d.raise = p.kind == kindSession || p.kind == kindStrong
+		d.stamp = d.raise || p.bookmark
 	}
 	d.floor = d.token
 	if p.kind == kindStrong {
@@ -256,7 +258,8 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 		return err
 	}
 	defer r.fallback.leave()
-	d.stamp = d.stamp || !d.token.IsZero()
+	d.raise = d.raise || !d.token.IsZero()
+	d.stamp = d.stamp || d.raise
 	l := &lease{
 		router: r, node: primary, demand: d, primary: true,
 		served: Served{Node: primary.name, Primary: true, Reason: d.refused},
@@ -283,6 +286,10 @@ func (r *Router) answered(d *demand, l *lease) {
 	r.tell(d, l)
 	l.node.count(l.served.Reason)
 	if d.carrier == nil || !d.stamp {
+		return
+	}
+	d.carrier.see(l.stamp)
+	if !d.raise {
 		return
 	}
 	if l.primary && l.stamp.Timeline == d.token.Timeline && l.stamp.LSN < d.token.LSN {

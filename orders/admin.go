@@ -99,14 +99,8 @@ func (s *Store) Advance(ctx context.Context, order id.ID, version int64, to Stat
 		case !to.isFulfilment() || !Status(current.Status).CanBecome(to):
 			return &TransitionError{Status(current.Status), to}
 		}
-		moved, err := q.AdvanceOrder(ctx, writeq.AdvanceOrderParams{
-			OrderID: order, FromStatus: current.Status, ToStatus: string(to), Reason: "fulfilment",
-		})
-		if err == nil && moved != 1 {
-			err = errors.New("the locked order was not there")
-		}
-		if err != nil {
-			return fmt.Errorf("advance order: %w", err)
+		if err := moveTx(ctx, q, order, Status(current.Status), to, "fulfilment"); err != nil {
+			return err
 		}
 		o, err = adminOrderTx(ctx, q, order)
 		return err
@@ -119,19 +113,11 @@ func adminOrderTx(ctx context.Context, q *writeq.Queries, order id.ID) (Order, e
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
-	steps, err := q.AdminOrderHistory(ctx, order)
-	if err != nil {
-		return Order{}, fmt.Errorf("read history: %w", err)
-	}
 	rows := make([]readq.OrderLinesRow, len(lines))
-	for i, l := range lines {
-		rows[i] = readq.OrderLinesRow(l)
+	for i, row := range lines {
+		rows[i] = readq.OrderLinesRow(row)
 	}
-	history := make([]readq.OrderHistoryRow, len(steps))
-	for i, step := range steps {
-		history[i] = readq.OrderHistoryRow(step)
-	}
-	return orderOf(order, rows, history)
+	return withHistoryTx(ctx, q, order, rows)
 }
 
 // AdjustStockOnce adjusts stock exactly once under a key. It stands here and not in

@@ -188,20 +188,24 @@ func orderTx(ctx context.Context, q *writeq.Queries, at OrderRef) (Order, error)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
-	steps, err := q.OrderHistory(ctx, at.ID)
-	if err != nil {
-		return Order{}, fmt.Errorf("read history: %w", err)
-	}
 	// Both generated packages make the same row types of the shared query file.
 	rows := make([]readq.OrderLinesRow, len(lines))
 	for i, row := range lines {
 		rows[i] = readq.OrderLinesRow(row)
 	}
+	return withHistoryTx(ctx, q, at.ID, rows)
+}
+
+func withHistoryTx(ctx context.Context, q *writeq.Queries, order id.ID, rows []readq.OrderLinesRow) (Order, error) {
+	steps, err := q.OrderHistory(ctx, order)
+	if err != nil {
+		return Order{}, fmt.Errorf("read history: %w", err)
+	}
 	history := make([]readq.OrderHistoryRow, len(steps))
 	for i, row := range steps {
 		history[i] = readq.OrderHistoryRow(row)
 	}
-	return orderOf(at.ID, rows, history)
+	return orderOf(order, rows, history)
 }
 
 func returnLines(order Order) []catalog.ReturnLine {

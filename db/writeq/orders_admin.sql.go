@@ -7,6 +7,7 @@ package writeq
 
 import (
 	"context"
+	"time"
 
 	"example.com/leeway/internal/id"
 )
@@ -27,34 +28,68 @@ func (q *Queries) AdminLockOrder(ctx context.Context, orderID id.ID) (AdminLockO
 	return i, err
 }
 
-const advanceOrder = `-- name: AdvanceOrder :execrows
-WITH moved AS (
-    UPDATE orders
-    SET status = $2, version = version + 1, updated_at = now()
-    WHERE id = $4 AND status = $1
-    RETURNING id, version
-)
-INSERT INTO order_history (order_id, version, from_status, to_status, reason)
-SELECT m.id, m.version, $1::text, $2::text, $3::text FROM moved m
+const adminOrderLines = `-- name: AdminOrderLines :many
+SELECT o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at,
+    l.variant_id, l.product_slug, l.name, l.sku, l.options, l.quantity, l.unit_price
+FROM orders o
+JOIN order_lines l ON l.order_id = o.id
+WHERE o.id = $1
+ORDER BY l.variant_id
 `
 
-type AdvanceOrderParams struct {
-	FromStatus string
-	ToStatus   string
-	Reason     string
-	OrderID    id.ID
+type AdminOrderLinesRow struct {
+	Number          int64
+	Status          string
+	Email           string
+	ShippingAddress []byte
+	Currency        string
+	Total           int64
+	Version         int64
+	ExpiresAt       time.Time
+	CreatedAt       time.Time
+	VariantID       id.ID
+	ProductSlug     string
+	Name            string
+	Sku             string
+	Options         []byte
+	Quantity        int32
+	UnitPrice       int64
 }
 
-// The status and its step of history, from a status that AdminLockOrder has seen.
-func (q *Queries) AdvanceOrder(ctx context.Context, arg AdvanceOrderParams) (int64, error) {
-	result, err := q.db.Exec(ctx, advanceOrder,
-		arg.FromStatus,
-		arg.ToStatus,
-		arg.Reason,
-		arg.OrderID,
-	)
+// OrderLines, whoever the shopper is.
+func (q *Queries) AdminOrderLines(ctx context.Context, orderID id.ID) ([]AdminOrderLinesRow, error) {
+	rows, err := q.db.Query(ctx, adminOrderLines, orderID)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	items := []AdminOrderLinesRow{}
+	for rows.Next() {
+		var i AdminOrderLinesRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.Status,
+			&i.Email,
+			&i.ShippingAddress,
+			&i.Currency,
+			&i.Total,
+			&i.Version,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.VariantID,
+			&i.ProductSlug,
+			&i.Name,
+			&i.Sku,
+			&i.Options,
+			&i.Quantity,
+			&i.UnitPrice,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

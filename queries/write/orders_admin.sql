@@ -1,13 +1,11 @@
 -- name: AdminLockOrder :one
 SELECT status, version FROM orders WHERE id = @order_id FOR NO KEY UPDATE;
 
--- name: AdvanceOrder :execrows
--- The status and its step of history, from a status that AdminLockOrder has seen.
-WITH moved AS (
-    UPDATE orders
-    SET status = @to_status, version = version + 1, updated_at = now()
-    WHERE id = @order_id AND status = @from_status
-    RETURNING id, version
-)
-INSERT INTO order_history (order_id, version, from_status, to_status, reason)
-SELECT m.id, m.version, @from_status::text, @to_status::text, @reason::text FROM moved m;
+-- name: AdminOrderLines :many
+-- OrderLines, whoever the shopper is.
+SELECT o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at,
+    l.variant_id, l.product_slug, l.name, l.sku, l.options, l.quantity, l.unit_price
+FROM orders o
+JOIN order_lines l ON l.order_id = o.id
+WHERE o.id = @order_id
+ORDER BY l.variant_id;

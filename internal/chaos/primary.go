@@ -137,6 +137,7 @@ func (w *world) promote(ctx context.Context, next, other *pgcluster.Node) (promo
 		return mark{}, err
 	}
 	promoted = w.record.mark()
+	w.promoted = promoted.at
 	w.stamps.follow(next)
 	return promoted, other.Rejoin(ctx)
 }

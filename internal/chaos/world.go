@@ -38,13 +38,14 @@ type world struct {
 	keys    *fresh.Keyring
 	http    *http.Client
 
-	record  *recorder
-	stamps  *stamper
-	initial map[string]int // stock by variant
-	hot     []string
-	cold    []string
-	probe   string // a slug
-	probeAt atomic.Pointer[app]
+	record   *recorder
+	stamps   *stamper
+	promoted time.Duration  // when a standby was made the primary; 0: not yet
+	initial  map[string]int // stock by variant
+	hot      []string
+	cold     []string
+	probe    string // a slug
+	probeAt  atomic.Pointer[app]
 
 	wanted, sessions, keysMade atomic.Int64
 	// clientPatience is when a client hangs up, shopperPatience how long a checkout

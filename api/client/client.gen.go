@@ -902,7 +902,7 @@ type CheckoutParams struct {
 	// IdempotencyKey The client's own name for this purchase, unique to the shopper and kept for at least 24 hours. The same key with another body is refused. Final answers are kept under it, also refusals such as `insufficient_stock`; a 503 is not.
 	IdempotencyKey RequiredIdempotencyKey `json:"Idempotency-Key"`
 
-	// IfMatch The `ETag` of the version that the client means to change, or `*`. Another version is refused with 412.
+	// IfMatch The `ETag` of the version that the client means to change, such as `"3"`, or `*`. Another version is refused with 412.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -911,19 +911,19 @@ type AddCartItemParams struct {
 	// IdempotencyKey Makes a repeat safe; see `checkout`. It is kept for at least 24 hours.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
-	// IfMatch The `ETag` of the version that the client means to change, or `*`. Another version is refused with 412.
+	// IfMatch The `ETag` of the version that the client means to change, such as `"3"`, or `*`. Another version is refused with 412.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // RemoveCartItemParams defines parameters for RemoveCartItem.
 type RemoveCartItemParams struct {
-	// IfMatch The `ETag` of the version that the client means to change, or `*`. Another version is refused with 412.
+	// IfMatch The `ETag` of the version that the client means to change, such as `"3"`, or `*`. Another version is refused with 412.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // SetCartItemParams defines parameters for SetCartItem.
 type SetCartItemParams struct {
-	// IfMatch The `ETag` of the version that the client means to change, or `*`. Another version is refused with 412.
+	// IfMatch The `ETag` of the version that the client means to change, such as `"3"`, or `*`. Another version is refused with 412.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 

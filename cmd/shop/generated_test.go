@@ -114,12 +114,28 @@ func bodyText(g generated) string {
 	return string(text[:min(len(text), 500)])
 }
 
-// refusedAsMalformed: these codes say that the request is not of the documented form.
+// refusedAsMalformed: these codes, of a problem or of one of its places, say that the
+// request is not of the documented form. Others are about what the form cannot say: a
+// country that is not assigned, a minimum above its maximum.
 func refusedAsMalformed(a answer) bool {
-	return a.status >= 400 && slices.Contains([]string{
-		"unknown_parameter", "malformed_json", "unknown_field", "duplicate_field", "wrong_type", "not_acceptable",
-		"unsupported_media_type", "if_match_invalid", "idempotency_key_invalid", "idempotency_key_missing", "unauthorized",
-	}, a.field("code"))
+	var problem struct {
+		Code   string
+		Errors []struct{ Code string }
+	}
+	if a.status < 400 || json.Unmarshal(a.body, &problem) != nil {
+		return false
+	}
+	codes := []string{problem.Code}
+	for _, e := range problem.Errors {
+		codes = append(codes, e.Code)
+	}
+	return slices.ContainsFunc(codes, func(code string) bool {
+		return slices.Contains([]string{
+			"unknown_parameter", "malformed_json", "unknown_field", "duplicate_field", "wrong_type", "not_acceptable",
+			"unsupported_media_type", "if_match_invalid", "idempotency_key_invalid", "idempotency_key_missing", "unauthorized",
+			"too_long", "not_allowed", "invalid_boolean", "invalid_id", "invalid_text", "invalid_option", "invalid_email", "repeated",
+		}, code)
+	})
 }
 
 // try also asks the contract itself: a generator that does not make what it says

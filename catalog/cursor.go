@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"context"
+	"encoding/binary"
 	"math"
 	"slices"
 	"strconv"
@@ -8,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/id"
 	"example.com/leeway/internal/web"
 )
@@ -36,26 +39,38 @@ type cursor struct {
 	sort Sort
 	id   id.ID  // of the last row: keys repeat, pairs do not
 	key  string // of the last row, in the sort's own notation
+
+	bookmark string // of the page that the row is on: fresh.Carrier.Bookmark
 }
 
 func (c cursor) String() string {
-	return web.NewCursor(c.list, slices.Concat(c.id[:], []byte(c.key)))
+	return web.NewCursor(c.list, c.bookmark, slices.Concat(c.id[:], []byte(c.key)))
 }
 
-// resume reads the cursor of a list, web.InvalidCursor for whatever String did
-// not make for it. No cursor is the first page.
-func resume(text string, s Sort, list string) (cursor, error) {
+// resume reads the cursor of a list, and makes the page's reads at least as fresh as
+// those of the page before. web.InvalidCursor is for whatever was not made for the
+// list, or not by a process with the same keys. No cursor is the first page.
+func resume(ctx context.Context, text string, s Sort, list string) (cursor, error) {
+	c, err := parseCursor(text, s, list)
+	if err == nil && text != "" && fresh.CarrierFrom(ctx).Resume(c.bookmark) != nil {
+		err = web.InvalidCursor
+	}
+	return c, err
+}
+
+// parseCursor is resume without the bookmark.
+func parseCursor(text string, s Sort, list string) (cursor, error) {
 	if text == "" {
 		return first(s, list), nil
 	}
-	b, err := web.OpenCursor(text, list)
+	bookmark, b, err := web.OpenCursor(text, list)
 	if err != nil {
 		return cursor{}, err
 	}
 	if len(b) < len(id.ID{}) {
 		return cursor{}, web.InvalidCursor
 	}
-	c := cursor{list: list, sort: s, id: id.ID(b[:16]), key: string(b[16:])}
+	c := cursor{list: list, sort: s, id: id.ID(b[:16]), key: string(b[16:]), bookmark: bookmark}
 	if !validKey(c.sort, c.key) {
 		return cursor{}, web.InvalidCursor
 	}
@@ -123,4 +138,26 @@ func (c cursor) after(p Summary) cursor {
 		c.key = p.Name
 	}
 	return c
+}
+
+// ledgerCursor is behind the movement with this number.
+func ledgerCursor(ctx context.Context, variant id.ID, seq int64) string {
+	return web.NewCursor("stock movements "+variant.String(), fresh.CarrierFrom(ctx).Bookmark(),
+		binary.BigEndian.AppendUint64(nil, uint64(seq)))
+}
+
+// resumeLedger is web.InvalidCursor for the cursor of another variant. No cursor is
+// the first page, before which every number comes.
+func resumeLedger(ctx context.Context, cursor string, variant id.ID) (seq int64, err error) {
+	if cursor == "" {
+		return math.MaxInt64, nil
+	}
+	bookmark, key, err := web.OpenCursor(cursor, "stock movements "+variant.String())
+	if err != nil {
+		return 0, err
+	}
+	if len(key) != 8 || fresh.CarrierFrom(ctx).Resume(bookmark) != nil {
+		return 0, web.InvalidCursor
+	}
+	return int64(binary.BigEndian.Uint64(key)), nil
 }

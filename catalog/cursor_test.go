@@ -17,7 +17,7 @@ func TestCursorSurvivesTheTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawCursor(t)
-		got, err := resume(c.String(), c.sort, c.list)
+		got, err := parseCursor(c.String(), c.sort, c.list)
 		if err != nil || got != c {
 			t.Fatalf("resume(%v.String()) = %+v, %v", c, got, err)
 		}
@@ -26,9 +26,10 @@ func TestCursorSurvivesTheTrip(t *testing.T) {
 
 func drawCursor(t *rapid.T) cursor {
 	c := cursor{
-		list: rapid.String().Draw(t, "list"),
-		sort: rapid.SampledFrom([]Sort{Newest, Cheapest, Dearest, ByName, relevance}).Draw(t, "sort"),
-		id:   id.ID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id")),
+		list:     rapid.String().Draw(t, "list"),
+		sort:     rapid.SampledFrom([]Sort{Newest, Cheapest, Dearest, ByName, relevance}).Draw(t, "sort"),
+		bookmark: rapid.StringN(0, 50, 255).Draw(t, "bookmark"),
+		id:       id.ID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id")),
 	}
 	row := Summary{
 		ID:         c.id,
@@ -49,7 +50,7 @@ func drawCursor(t *rapid.T) cursor {
 func TestLongestNameMakesACursor(t *testing.T) {
 	t.Parallel()
 	c := first(ByName, "list").after(Summary{ID: id.Max, Name: strings.Repeat("😀", 200)})
-	if got, err := resume(c.String(), ByName, "list"); err != nil || got != c {
+	if got, err := parseCursor(c.String(), ByName, "list"); err != nil || got != c {
 		t.Errorf("a cursor of %d characters: %v", len(c.String()), err)
 	}
 }
@@ -70,11 +71,11 @@ func TestCursorIsRefused(t *testing.T) {
 		"unknown mode":       {sort: relevance, key: "psychic 0x1p+00"},
 		"score alone":        {sort: relevance, key: "0x1p+00"},
 	} {
-		if got, err := resume(c.String(), c.sort, ""); !errors.Is(err, web.InvalidCursor) {
+		if got, err := parseCursor(c.String(), c.sort, ""); !errors.Is(err, web.InvalidCursor) {
 			t.Errorf("%s: resume of %q = %+v, %v; want InvalidCursor", name, c.key, got, err)
 		}
 	}
-	if _, err := resume(web.NewCursor("", make([]byte, 15)), ByName, ""); !errors.Is(err, web.InvalidCursor) {
+	if _, err := parseCursor(web.NewCursor("", "", make([]byte, 15)), ByName, ""); !errors.Is(err, web.InvalidCursor) {
 		t.Errorf("half an id: %v, want InvalidCursor", err)
 	}
 }
@@ -87,7 +88,7 @@ func TestCursorBelongsToItsList(t *testing.T) {
 
 	same := mine
 	same.Options = map[string][]string{"color": {"color:blue", "color:red"}} // in another order
-	if _, err := resume(text, Newest, same.list(Newest, "")); err != nil {
+	if _, err := parseCursor(text, Newest, same.list(Newest, "")); err != nil {
 		t.Errorf("resume of the same list: %v", err)
 	}
 	other := mine
@@ -97,7 +98,7 @@ func TestCursorBelongsToItsList(t *testing.T) {
 		"filter": other.list(Newest, ""),
 		"search": mine.list(Newest, "sofa"),
 	} {
-		if _, err := resume(text, Newest, list); !errors.Is(err, web.InvalidCursor) {
+		if _, err := parseCursor(text, Newest, list); !errors.Is(err, web.InvalidCursor) {
 			t.Errorf("resume with another %s: %v, want InvalidCursor", name, err)
 		}
 	}
@@ -112,7 +113,7 @@ func FuzzCursor(f *testing.F) {
 	f.Add(byte(4), scoreKey(Fuzzy, math.SmallestNonzeroFloat64))
 	f.Fuzz(func(t *testing.T, sort byte, key string) {
 		c := cursor{sort: sorts[int(sort)%len(sorts)], key: key}
-		got, err := resume(c.String(), c.sort, "")
+		got, err := parseCursor(c.String(), c.sort, "")
 		if err == nil && got != c {
 			t.Errorf("%+v reads as %+v", c, got)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/readq"
 )
 
@@ -20,7 +21,7 @@ type ListQuery struct {
 // changes its place while someone pages may be met twice or not at all. The
 // error may be web.InvalidCursor.
 func (s *Store) Products(ctx context.Context, q ListQuery) ([]Summary, string, error) {
-	c, err := resume(q.Cursor, q.Sort, q.Filter.list(q.Sort, ""))
+	c, err := resume(ctx, q.Cursor, q.Sort, q.Filter.list(q.Sort, ""))
 	if err != nil {
 		return nil, "", err
 	}
@@ -33,13 +34,15 @@ func (s *Store) Products(ctx context.Context, q ListQuery) ([]Summary, string, e
 		return rows, "", nil
 	}
 	rows = rows[:q.Limit]
-	return rows, c.after(rows[q.Limit-1]).String(), nil
+	next := c.after(rows[q.Limit-1])
+	next.bookmark = fresh.CarrierFrom(ctx).Bookmark()
+	return rows, next.String(), nil
 }
 
 // listPage picks the statement for what is asked; see queries/read for why
 // there are three families of them.
 func (s *Store) listPage(ctx context.Context, f Filter, c cursor, rows int) ([]Summary, error) {
-	q := s.db.Read(s.config.Browse)
+	q := s.db.Read(s.config.Browse.Bookmarked())
 	options := f.optionParams()
 	switch {
 	case f.Category != "":

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/readq"
 	"example.com/leeway/internal/id"
 )
@@ -75,7 +76,7 @@ type QueryInfo struct {
 // what that finds only if it is more. All pages of a search are in the mode of the
 // first. The error may be web.InvalidCursor. No text is a syntax error.
 func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error) {
-	c, err := resume(q.Cursor, relevance, q.Filter.list(relevance, q.Text))
+	c, err := resume(ctx, q.Cursor, relevance, q.Filter.list(relevance, q.Text))
 	if err != nil {
 		return SearchResult{}, err
 	}
@@ -85,20 +86,27 @@ func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error)
 	} else {
 		c.id = id.Max
 	}
-	search := searcher{s, q, c, score}
+	search, policy := searcher{s, q, c, score}, s.config.Browse.Bookmarked()
 	if len(q.Facets) == 0 && modes[0] != Fuzzy {
 		// Most searches end here, with a single statement.
-		p, err := search.page(ctx, s.db.Read(s.config.Browse), modes[0])
-		if err != nil || p.enough(q.Limit) || len(modes) == 1 {
-			return search.result(p, nil), err
+		p, err := search.page(ctx, s.db.Read(policy), modes[0])
+		if err != nil {
+			return SearchResult{}, err
+		}
+		if p.enough(q.Limit) || len(modes) == 1 {
+			return search.result(ctx, p, nil), nil
 		}
 	}
-	var result SearchResult
-	err = s.db.Snapshot(ctx, s.config.Browse, func(ctx context.Context, r *readq.Queries) error {
-		result, err = search.all(ctx, r, modes)
+	var best found
+	var facets []Facet
+	err = s.db.Snapshot(ctx, policy, func(ctx context.Context, r *readq.Queries) error {
+		best, facets, err = search.all(ctx, r, modes)
 		return err
 	})
-	return result, err
+	if err != nil {
+		return SearchResult{}, err
+	}
+	return search.result(ctx, best, facets), nil // after the snapshot: how far it saw is known now
 }
 
 // modesFor: who writes operators means them, and the other modes have none.
@@ -137,9 +145,9 @@ type found struct {
 func (f found) enough(limit int) bool { return len(f.rows) >= min(fewHits, limit) }
 
 // all tries the modes and counts the facets in one snapshot.
-func (s searcher) all(ctx context.Context, r *readq.Queries, modes []Mode) (SearchResult, error) {
+func (s searcher) all(ctx context.Context, r *readq.Queries, modes []Mode) (found, []Facet, error) {
 	if err := r.LoosenWordSimilarity(ctx); err != nil {
-		return SearchResult{}, fmt.Errorf("loosen word similarity: %w", err)
+		return found{}, nil, fmt.Errorf("loosen word similarity: %w", err)
 	}
 	var best found
 	for _, m := range modes {
@@ -148,7 +156,7 @@ func (s searcher) all(ctx context.Context, r *readq.Queries, modes []Mode) (Sear
 		}
 		f, err := s.page(ctx, r, m)
 		if err != nil {
-			return SearchResult{}, err
+			return found{}, nil, err
 		}
 		if best.mode == "" || f.hits > best.hits {
 			best = f
@@ -159,9 +167,9 @@ func (s searcher) all(ctx context.Context, r *readq.Queries, modes []Mode) (Sear
 	}
 	facets, err := s.facets(ctx, r, best.mode)
 	if err != nil {
-		return SearchResult{}, err
+		return found{}, nil, err
 	}
-	return s.result(best, facets), nil
+	return best, facets, nil
 }
 
 // headlineOptions are those of ts_headline. The marks are private-use characters
@@ -191,7 +199,7 @@ func (s searcher) page(ctx context.Context, r *readq.Queries, m Mode) (found, er
 	return result, nil
 }
 
-func (s searcher) result(f found, facets []Facet) SearchResult {
+func (s searcher) result(ctx context.Context, f found, facets []Facet) SearchResult {
 	result := SearchResult{
 		Hits: []Hit{}, Facets: facets,
 		Query: QueryInfo{Q: s.query.Text, Mode: f.mode, Capped: f.hits >= rankedHits},
@@ -210,6 +218,7 @@ func (s searcher) result(f found, facets []Facet) SearchResult {
 		last := f.rows[len(f.rows)-1]
 		next := s.after
 		next.key, next.id = scoreKey(f.mode, last.Score), last.ID
+		next.bookmark = fresh.CarrierFrom(ctx).Bookmark()
 		result.Next = next.String()
 	}
 	return result

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/id"
 )
@@ -35,9 +37,28 @@ func (e *ShortageError) Error() string {
 // Unwrap makes errors.Is(err, ErrInsufficientStock) true.
 func (e *ShortageError) Unwrap() error { return ErrInsufficientStock }
 
+// ReturnKind is why stock comes back; it is the kind of the ledger's row.
+type ReturnKind string
+
+// The two ways in which an order gives its stock back. It goes one of them, once.
+const (
+	ReturnCancelled ReturnKind = "cancelled"
+	ReturnExpired   ReturnKind = "expired"
+)
+
+// ReturnLine is how much of a variant an order gives back.
+type ReturnLine struct {
+	OrderID id.ID
+	StockLine
+}
+
+// ErrReturned is our own mistake, caught by the ledger: the order's stock was
+// returned before. Whoever asks for it holds the order's row and knows its status.
+var ErrReturned = errors.New("catalog: the stock of this order was returned before")
+
 // errGuardMissed is our own mistake: the rows were locked and enough, and yet
-// the guarded UPDATE did not take them. The transaction must not commit.
-var errGuardMissed = errors.New("catalog: stock was checked under its lock and could not be taken")
+// the UPDATE did not move them. The transaction must not commit.
+var errGuardMissed = errors.New("catalog: stock was checked under its lock and could not be moved")
 
 // ReserveTx takes the stock of all lines or none, in the caller's transaction,
 // and writes the ledger. The order must already be in it, and a variant may be
@@ -81,6 +102,50 @@ func ReserveTx(ctx context.Context, q *writeq.Queries, orderID id.ID, lines []St
 		return fmt.Errorf("%w: %d of %d lines of order %s", errGuardMissed, taken, len(lines), orderID)
 	}
 	return nil
+}
+
+// RestockTx gives back what orders took, in the caller's transaction, and writes
+// the ledger. The caller holds the rows of the orders and has moved them to the
+// status that kind names; the ledger refuses a second return with ErrReturned. Call
+// it as late as possible, like ReserveTx, and once in a transaction: the rows are
+// locked in the order of their ids, and so are their products behind them.
+//
+// What is no longer for sale is returned as well: it is in the warehouse all the same.
+// On any error the transaction must be rolled back.
+func RestockTx(ctx context.Context, q *writeq.Queries, kind ReturnKind, lines []ReturnLine) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	back := writeq.ReturnStockParams{Kind: string(kind)}
+	for _, line := range lines {
+		if line.Quantity < 1 {
+			return fmt.Errorf("return stock: quantity %d of variant %s", line.Quantity, line.VariantID)
+		}
+		back.OrderIds = append(back.OrderIds, line.OrderID)
+		back.VariantIds = append(back.VariantIds, line.VariantID)
+		back.Quantities = append(back.Quantities, int32(line.Quantity))
+	}
+	// Without this, the UPDATE would lock in the order of its plan.
+	if _, err := q.LockVariants(ctx, back.VariantIds); err != nil {
+		return fmt.Errorf("lock variants: %w", err)
+	}
+	returned, err := q.ReturnStock(ctx, back)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && returnedOnce[pg.ConstraintName] {
+		return fmt.Errorf("%w: %w", ErrReturned, err)
+	}
+	if err != nil {
+		return fmt.Errorf("return stock: %w", err)
+	}
+	if returned != int64(len(lines)) {
+		return fmt.Errorf("%w: %d of %d lines to return", errGuardMissed, returned, len(lines))
+	}
+	return nil
+}
+
+// returnedOnce are the constraints that hold promise G4 when nothing else does.
+var returnedOnce = map[string]bool{
+	"stock_movements_returned_once":                true,
+	"stock_movements_order_id_variant_id_kind_key": true,
 }
 
 func shortages(lines []StockLine, locked []writeq.LockVariantsRow) []Shortage {

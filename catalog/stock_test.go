@@ -102,6 +102,22 @@ func TestShortageTellsNoMoreThanAProductPage(t *testing.T) {
 // the later id first, and asks what is locked while the earlier one is waited for.
 func TestReserveLocksInTheOrderOfIDs(t *testing.T) {
 	t.Parallel()
+	locksInTheOrderOfIDs(t, func(q *writeq.Queries, order, later, first id.ID) error {
+		return catalog.ReserveTx(context.Background(), q, order,
+			[]catalog.StockLine{{VariantID: later, Quantity: 1}, {VariantID: first, Quantity: 1}})
+	})
+}
+
+func TestRestockLocksInTheOrderOfIDs(t *testing.T) {
+	t.Parallel()
+	locksInTheOrderOfIDs(t, func(q *writeq.Queries, order, later, first id.ID) error {
+		return catalog.RestockTx(context.Background(), q, catalog.ReturnCancelled,
+			[]catalog.ReturnLine{back(order, later, 1), back(order, first, 1)})
+	})
+}
+
+func locksInTheOrderOfIDs(t *testing.T, move func(q *writeq.Queries, order, later, first id.ID) error) {
+	t.Helper()
 	s, first, _ := newStockShop(t)
 	later := id.Max
 	s.exec(t, `INSERT INTO variants (id, product_id, sku, options, price, stock_quantity)
@@ -128,8 +144,7 @@ func TestReserveLocksInTheOrderOfIDs(t *testing.T) {
 		'enable_indexonlyscan', 'enable_hashjoin', 'enable_mergejoin']) AS name`)
 	done := make(chan error, 1)
 	go func() {
-		done <- catalog.ReserveTx(context.Background(), writeq.New(tx), order,
-			[]catalog.StockLine{{VariantID: later, Quantity: 1}, {VariantID: first, Quantity: 1}})
+		done <- move(writeq.New(tx), order, later, first)
 	}()
 	dbtest.Eventually(t, "the buyer waits for the rival", func() bool {
 		return scan[bool](t, s, "SELECT $1 = ANY (pg_blocking_pids($2))", rival.PgConn().PID(), buyer.PgConn().PID())

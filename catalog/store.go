@@ -21,6 +21,8 @@ var (
 	productPage = fresh.Bounded(5 * time.Second)
 	// Availability is asked about what was just put into a cart.
 	availability = fresh.Session().Within(time.Second)
+	// An editor must meet what they have just changed.
+	backOffice = fresh.Session().Within(time.Second)
 )
 
 // Config is what may differ between shops.
@@ -31,11 +33,13 @@ type Config struct {
 	Product  fresh.Policy
 	// Availability governs GET /v1/availability.
 	Availability fresh.Policy
+	// Admin governs what the back office reads.
+	Admin fresh.Policy
 }
 
 // DefaultConfig sells in euros.
 func DefaultConfig() Config {
-	return Config{Currency: "EUR", Browse: browse, Product: productPage, Availability: availability}
+	return Config{Currency: "EUR", Browse: browse, Product: productPage, Availability: availability, Admin: backOffice}
 }
 
 // Store reads and loads the catalog. It is safe for concurrent use.

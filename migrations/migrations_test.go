@@ -98,16 +98,16 @@ func TestMigrateADatabaseOfSomebodyElse(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	a, b := <-results, <-results
-	if a.err != nil || b.err != nil || min(a.applied, b.applied) != 0 || max(a.applied, b.applied) != 2 {
-		t.Fatalf("two at once: %+v and %+v, want one that applies 2 and one that applies none", a, b)
-	}
-
 	provider, err := migrations.Open(owner)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer provider.Close()
+	all := len(provider.ListSources())
+	a, b := <-results, <-results
+	if a.err != nil || b.err != nil || min(a.applied, b.applied) != 0 || max(a.applied, b.applied) != all {
+		t.Fatalf("two at once: %+v and %+v, want one that applies %d and one that applies none", a, b, all)
+	}
 	if _, err := provider.DownTo(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +116,8 @@ func TestMigrateADatabaseOfSomebodyElse(t *testing.T) {
 		+ (SELECT count(*) FROM pg_proc WHERE proowner = 'shop_owner'::regrole)`).Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d relations and functions are left after all the way down, %v", left, err)
 	}
-	if n, err := migrations.Up(t.Context(), owner); err != nil || n != 2 {
-		t.Errorf("up again applies %d, %v; want 2", n, err)
+	if n, err := migrations.Up(t.Context(), owner); err != nil || n != all {
+		t.Errorf("up again applies %d, %v; want %d", n, err, all)
 	}
 }
 
@@ -129,6 +129,9 @@ func TestRolesMayNoMore(t *testing.T) {
 		"shop_ro": {
 			"SELECT FROM idempotency_keys", // kept answers hold addresses
 			"INSERT INTO categories (id, slug, name) VALUES (gen_random_uuid(), 'a', 'a')",
+			"SELECT FROM payments",
+			"INSERT INTO payments (id, order_id, method, outcome, amount, currency) SELECT id, id, 'test', 'approved', 0, 'EUR' FROM orders",
+			"SELECT FROM orders FOR UPDATE",
 			"INSERT INTO shoppers (id, token_digest) VALUES (gen_random_uuid(), sha256(''))",
 			"UPDATE variants SET stock_quantity = 0",
 			"UPDATE carts SET status = 'open'",
@@ -150,7 +153,12 @@ func TestRolesMayNoMore(t *testing.T) {
 			"UPDATE stock_movements SET delta = 0",
 			"DELETE FROM order_history",
 			"UPDATE order_history SET to_status = 'paid'",
+			"UPDATE payments SET outcome = 'approved'",
+			"DELETE FROM payments",
 			"UPDATE orders SET total = 0",
+			"UPDATE orders SET shopper_id = id",
+			"UPDATE orders SET cart_id = id",
+			"UPDATE order_history SET at = now()",
 			"UPDATE orders SET shipping_address = '{}'",
 			"DELETE FROM orders",
 			"DELETE FROM variants",

@@ -38,6 +38,8 @@ func TestWhoMaySeeWhat(t *testing.T) {
 		"POST /v1/carts/{id}/checkout":             {checkoutPath(open), form(), hidden, "unauthorized"},
 		"GET /v1/orders":                           {"/v1/orders", nil, codes{"unauthorized", ""}, "unauthorized"},
 		"GET /v1/orders/{id}":                      {"/v1/orders/" + order.ID.String(), nil, hidden, "unauthorized"},
+		"POST /v1/orders/{id}/payments":            {orderPath(order) + "/payments", `{"method":"test"}`, hidden, "unauthorized"},
+		"POST /v1/orders/{id}/cancel":              {orderPath(order) + "/cancel", nil, hidden, "unauthorized"},
 	}
 	err := chi.Walk(s.handler.(chi.Router), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		row, ok := routes[method+" "+route]
@@ -78,6 +80,10 @@ func TestWhoMaySeeWhat(t *testing.T) {
 	}
 	if got := owner.do(t, "GET", cartPath(open), nil).want(200, "").cart(); got.Version != open.Version {
 		t.Errorf("somebody changed the cart: version %d, was %d", got.Version, open.Version)
+	}
+	s.CatchUp(t)
+	if got := owner.do(t, "GET", orderPath(order), nil).want(200, "").order(); got.Version != order.Version {
+		t.Errorf("somebody changed the order: %+v", got.History)
 	}
 	for _, path := range []string{"/v1/carts/", "/v1/orders/"} {
 		owner.do(t, "GET", path+id.New().String(), nil).want(404, "not_found")

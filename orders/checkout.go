@@ -145,7 +145,7 @@ func (s *Store) insertTx(ctx context.Context, q *writeq.Queries, cart, shopper i
 	}
 	order.Summary = newSummary(Summary{ID: row.ID, Status: Status(placed.Status), Version: placed.Version},
 		placed.Number, sum, placed.ExpiresAt, placed.CreatedAt)
-	order.History = []Step{{At: order.CreatedAt, To: order.Status, Reason: "checkout"}}
+	order.History = []Step{{At: order.CreatedAt, To: order.Status, Reason: reasonCheckout}}
 	return order, nil
 }
 

@@ -25,6 +25,8 @@ func Routes(r chi.Router, store *Store, render *web.Renderer) {
 	r.Post("/v1/carts/{id}/checkout", handle(plain(h.checkout)))
 	r.Get("/v1/orders", handle(h.orders))
 	r.Get("/v1/orders/{id}", handle(plain(h.order)))
+	r.Post("/v1/orders/{id}/payments", handle(plain(h.pay)))
+	r.Post("/v1/orders/{id}/cancel", handle(plain(h.cancel)))
 }
 
 // problems is the one place where an error of this package meets a status.
@@ -47,6 +49,22 @@ var problems = []web.Mapping{
 		Status: http.StatusConflict, Code: "price_changed",
 		Detail: "The cart costs the total given here, not the expected one. Agree to it with a new Idempotency-Key.",
 	}},
+	{Err: ErrPaymentDeclined, Problem: web.Problem{
+		Status: http.StatusPaymentRequired, Code: "payment_declined",
+		Detail: "The payment was declined. The order still waits for one; try again with a new Idempotency-Key.",
+	}},
+	{Err: ErrOrderExpired, Problem: web.Problem{
+		Status: http.StatusConflict, Code: "order_expired",
+		Detail: "The time to pay for this order is over. Nothing was charged; start a new cart.",
+	}},
+	{Err: ErrNotPayable, Problem: web.Problem{
+		Status: http.StatusConflict, Code: "order_not_payable",
+		Detail: "The order does not wait for a payment: it was paid or cancelled. Nothing was charged.",
+	}},
+	{Err: ErrNotCancellable, Problem: web.Problem{
+		Status: http.StatusConflict, Code: "order_not_cancellable",
+		Detail: "The order has been shipped, or it has expired.",
+	}},
 	{Err: ErrKeyInProgress, Problem: web.Problem{
 		Status: http.StatusConflict, Code: "idempotency_in_progress", RetryAfter: time.Second,
 		Detail: "A request with this Idempotency-Key is being worked on. Send the same again later.",
@@ -57,7 +75,7 @@ var problems = []web.Mapping{
 	}},
 	{Err: ErrKeyMissing, Problem: web.Problem{
 		Status: http.StatusBadRequest, Code: "idempotency_key_missing",
-		Detail: "A checkout needs an Idempotency-Key, so that it can be repeated safely.",
+		Detail: "This needs an Idempotency-Key, so that it can be repeated safely.",
 	}},
 	{Err: ErrUnavailable, Fill: fillUnavailable, Problem: web.Problem{
 		Status: http.StatusUnprocessableEntity, Code: "variant_unavailable",
@@ -81,7 +99,7 @@ var problems = []web.Mapping{
 
 var versionMismatch = web.Problem{
 	Status: http.StatusPreconditionFailed, Code: "version_mismatch",
-	Detail: "The cart has another version than If-Match names. Read it again.",
+	Detail: "It has another version than If-Match names. Read it again.",
 }
 
 func fillShortage(err error, p *web.Problem) {
@@ -231,16 +249,54 @@ func (h handlers) orders(w http.ResponseWriter, r *http.Request) error {
 	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: orders, Page: web.NewPage(list.Limit, next)})
 }
 
+// order answers 304 too: unlike a cart, an order shows nothing that its version does
+// not count.
 func (h handlers) order(w http.ResponseWriter, r *http.Request) error {
-	who, err := shopper(r)
+	at, err := orderRef(r)
 	if err != nil {
 		return err
 	}
-	key, err := web.PathID(r, "id")
+	order, err := h.store.Order(r.Context(), at.Shopper, at.ID)
+	if err != nil || web.NotModified(w, r, web.ETag(order.Version)) {
+		return err
+	}
+	return web.JSON(w, http.StatusOK, order)
+}
+
+func (h handlers) pay(w http.ResponseWriter, r *http.Request) error {
+	at, err := orderRef(r)
 	if err != nil {
 		return err
 	}
-	order, err := h.store.Order(r.Context(), who, key)
+	body, key, err := keyed(w, r, at.Shopper, "payments")
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		return ErrKeyMissing
+	}
+	payment, err := paymentBody(body)
+	if err != nil {
+		return err
+	}
+	answer, err := h.store.Pay(r.Context(), *key, at, payment, answerWith[Order](http.StatusOK))
+	return sendAnswer(w, answer, err)
+}
+
+// cancel needs no key: an order is cancelled once, and a repeat finds that it is.
+func (h handlers) cancel(w http.ResponseWriter, r *http.Request) error {
+	at, err := orderRef(r)
+	if err != nil {
+		return err
+	}
+	if at.Version, _, err = web.IfMatch(r); err != nil { // absent and * are 0: any version
+		return err
+	}
+	reason, err := cancelBody(w, r)
+	if err != nil {
+		return err
+	}
+	order, err := h.store.Cancel(r.Context(), at, reason)
 	if err != nil {
 		return err
 	}

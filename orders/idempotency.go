@@ -116,10 +116,17 @@ func keepTx(ctx context.Context, q *writeq.Queries, k Key, a Answer) error {
 	return nil
 }
 
-// failed is the status from which on a stored body is a failure. All final
-// failures are conflicts; one that would be worth another try with the same key
-// (412, an empty cart) is not final, and a 5xx never is.
-const failed = 409
+// failed is the status from which on a stored body is a failure: 402 for a payment
+// that was declined, else a conflict. One that would be worth another try with the
+// same key (412, an empty cart) is not final, and a 5xx never is.
+const (
+	failed   = 400
+	declined = 402
+	conflict = 409
+)
+
+// nothingMore is the last of once for work that locks nothing that others share.
+func nothingMore(context.Context, *writeq.Queries) error { return nil }
 
 // failure is a final failure as it is stored: not the problem document, which
 // carries the id of the one request that it answered.
@@ -127,24 +134,35 @@ type failure struct {
 	Code  string             `json:"code"`
 	Lines []catalog.Shortage `json:"lines,omitempty"`
 	Total *catalog.Money     `json:"total,omitempty"`
+	Stock *int               `json:"stock,omitempty"`
 }
 
 func encodeFailure(err error) (answer Answer, final bool) {
 	var f failure
+	status := conflict
 	var shortage *catalog.ShortageError
 	var price *PriceChangedError
+	var stock *catalog.StockConflictError
 	switch {
 	case errors.As(err, &shortage):
 		f = failure{Code: "insufficient_stock", Lines: shortage.Lines}
 	case errors.As(err, &price):
 		f = failure{Code: "price_changed", Total: &price.Total}
+	case errors.As(err, &stock):
+		f = failure{Code: "stock_conflict", Stock: &stock.Stock}
 	case errors.Is(err, ErrCartClosed):
 		f = failure{Code: "cart_closed"}
+	case errors.Is(err, ErrPaymentDeclined):
+		f, status = failure{Code: "payment_declined"}, declined
+	case errors.Is(err, ErrOrderExpired):
+		f = failure{Code: "order_expired"}
+	case errors.Is(err, ErrNotPayable):
+		f = failure{Code: "order_not_payable"}
 	default:
 		return Answer{}, false
 	}
 	body, err := json.Marshal(f)
-	return Answer{Status: failed, Body: body}, err == nil
+	return Answer{Status: status, Body: body}, err == nil
 }
 
 func decodeFailure(body []byte) error {
@@ -157,8 +175,16 @@ func decodeFailure(body []byte) error {
 		return &catalog.ShortageError{Lines: f.Lines}
 	case f.Code == "price_changed" && f.Total != nil:
 		return &PriceChangedError{Total: *f.Total}
+	case f.Code == "stock_conflict" && f.Stock != nil:
+		return &catalog.StockConflictError{Stock: *f.Stock}
 	case f.Code == "cart_closed":
 		return ErrCartClosed
+	case f.Code == "payment_declined":
+		return ErrPaymentDeclined
+	case f.Code == "order_expired":
+		return ErrOrderExpired
+	case f.Code == "order_not_payable":
+		return ErrNotPayable
 	}
 	return fmt.Errorf("stored failure: unknown code %q", f.Code)
 }

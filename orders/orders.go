@@ -1,15 +1,20 @@
-// Package orders takes a shopper from an empty cart to a placed order.
+// Package orders takes a shopper from an empty cart to a placed order, and the
+// order to its end: paid, cancelled, or expired when nobody paid in time.
 //
 // It promises exactly-once checkout (one Idempotency-Key, one order, whatever
 // is retried, cut or killed), and that an order keeps the prices, names and
-// total it was placed with. A cart and an order are seen by nobody but the
+// total it was placed with. An order goes the way that status.go allows and no other,
+// it is paid at most once, and what it took from the stock is returned exactly once
+// if it is cancelled or expires. A cart and an order are seen by nobody but the
 // holder of the bearer token they were made with; to everyone else they do not
 // exist.
 //
 // It does not promise the price or the stock that a cart shows: both are the
 // catalog's, read when the cart is read, and settled only by the checkout. It
-// does not reserve stock for a cart. It does not take payments, and holds no
-// account: who loses the token loses the cart.
+// does not reserve stock for a cart. Payments are simulated: no provider is asked,
+// and the client chooses the outcome. There is no account: who loses the token loses
+// the cart. An order expires when a sweeper comes by ([Store.ExpireOrders]), which may
+// be some time after it can no longer be paid.
 package orders
 
 import (
@@ -32,12 +37,16 @@ var (
 	ErrUnauthorized    = errors.New("orders: not a shopper's token")
 	ErrCartClosed      = errors.New("orders: the cart is not open")
 	ErrCartEmpty       = errors.New("orders: the cart is empty")
-	ErrVersionMismatch = errors.New("orders: the cart has another version")
+	ErrVersionMismatch = errors.New("orders: another version than the expected one")
 	ErrTooManyLines    = errors.New("orders: too many lines")
 	ErrQuantity        = errors.New("orders: quantity out of range")
 	ErrUnavailable     = errors.New("orders: not for sale")
 	ErrPriceChanged    = errors.New("orders: the total is not the expected one")
 	ErrTotalTooLarge   = errors.New("orders: total too large")
+	ErrPaymentDeclined = errors.New("orders: the payment was declined")
+	ErrOrderExpired    = errors.New("orders: the order's time to pay is over")
+	ErrNotPayable      = errors.New("orders: the order does not wait for a payment")
+	ErrNotCancellable  = errors.New("orders: the order can no longer be cancelled")
 	ErrKeyMissing      = errors.New("orders: no idempotency key")
 	ErrKeyReused       = errors.New("orders: idempotency key used for another request")
 	ErrKeyInProgress   = errors.New("orders: a request with this idempotency key is being worked on")
@@ -45,24 +54,6 @@ var (
 	// done; the same request may be sent again.
 	ErrBusy = errors.New("orders: a lock was not to be had in time")
 )
-
-// Status is the state of an order.
-type Status string
-
-// An order goes pending_payment, paid, shipped, delivered; cancelled is reached
-// from the first two, and expired from pending_payment alone.
-const (
-	PendingPayment Status = "pending_payment"
-	Paid           Status = "paid"
-	Shipped        Status = "shipped"
-	Delivered      Status = "delivered"
-	Cancelled      Status = "cancelled"
-	Expired        Status = "expired"
-)
-
-var statuses = []string{
-	string(PendingPayment), string(Paid), string(Shipped), string(Delivered), string(Cancelled), string(Expired),
-}
 
 // Summary is an order as a list shows it.
 type Summary struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/readq"
 	"example.com/leeway/internal/id"
 )
@@ -46,6 +47,9 @@ func (s *Store) Orders(ctx context.Context, list OrderList) ([]Summary, string, 
 	if err != nil {
 		return nil, "", err
 	}
+	if err := from.resume(ctx); err != nil {
+		return nil, "", err
+	}
 	q, digest := s.db.Read(s.config.OrderRead), list.Shopper.digest[:]
 	rows, err := q.ShopperOrders(ctx, readq.ShopperOrdersParams{
 		TokenDigest: digest, BeforeAt: from.createdAt, BeforeID: from.id,
@@ -66,7 +70,7 @@ func (s *Store) Orders(ctx context.Context, list OrderList) ([]Summary, string, 
 	if len(rows) > list.Limit {
 		rows = rows[:list.Limit]
 		last := rows[len(rows)-1]
-		next = place{last.CreatedAt, last.ID}.cursor(list.Shopper, list.Status)
+		next = place{last.CreatedAt, last.ID, fresh.CarrierFrom(ctx).Bookmark()}.cursor(list.Shopper, list.Status)
 	}
 	page := make([]Summary, len(rows))
 	for i, r := range rows {

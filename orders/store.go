@@ -124,8 +124,7 @@ func (s *Store) AddItemOnce(ctx context.Context, k Key, at CartRef, item ItemInp
 		}
 		return render(cart)
 	}
-	nothing := func(context.Context, *writeq.Queries) error { return nil }
-	return s.once(ctx, k, work, nothing)
+	return s.once(ctx, k, work, nothingMore)
 }
 
 // SetItem sets the quantity of a variant; 0 removes its line, also one that is

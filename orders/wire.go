@@ -181,6 +181,50 @@ func (a Address) validate(v *web.Validator, at string) {
 	v.Check(isCountry(a.Country), at+"/country", "unknown_country", "must be an ISO 3166-1 alpha-2 code, such as DE")
 }
 
+// orderRef reads token and path, in this order: who is not known is told nothing
+// about the rest.
+func orderRef(r *http.Request) (at OrderRef, err error) {
+	if at.Shopper, err = shopper(r); err != nil {
+		return OrderRef{}, err
+	}
+	at.ID, err = web.PathID(r, "id")
+	return at, err
+}
+
+// paymentBody takes outcome for what the simulated provider is to say; it approves
+// when nothing is said.
+func paymentBody(body []byte) (Payment, error) {
+	var sent struct {
+		Method  string  `json:"method"`
+		Outcome *string `json:"outcome"`
+	}
+	if err := web.Unmarshal(body, &sent); err != nil {
+		return Payment{}, err
+	}
+	outcome := outcomeApproved
+	if sent.Outcome != nil {
+		outcome = *sent.Outcome
+	}
+	var v web.Validator
+	v.Check(sent.Method == MethodTest, "/method", "not_allowed", "must be test")
+	v.Check(outcome == outcomeApproved || outcome == outcomeDeclined, "/outcome", "not_allowed", "must be approved or declined")
+	return Payment{Method: sent.Method, Declined: outcome == outcomeDeclined}, v.Err()
+}
+
+const maxReason = 200 // characters
+
+func cancelBody(w http.ResponseWriter, r *http.Request) (string, error) {
+	var body struct {
+		Reason *string `json:"reason"`
+	}
+	if err := web.DecodeOptional(w, r, &body); err != nil || body.Reason == nil {
+		return "", err
+	}
+	var v web.Validator
+	v.Text(*body.Reason, "/reason", 0, maxReason)
+	return strings.TrimSpace(*body.Reason), v.Err()
+}
+
 func listQuery(r *http.Request) (OrderList, error) {
 	who, err := shopper(r)
 	if err != nil {

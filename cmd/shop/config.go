@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/admin"
 )
 
 // nodeFlags name the PostgreSQL servers.
@@ -27,6 +29,10 @@ type serveCmd struct {
 	nodeFlags
 	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
 	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics; keep it private. Default: not served."`
+
+	AdminAddr     string `env:"SHOP_ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of the admin routes; keep it private. Default: they are not served at all."`
+	AdminKeys     string `env:"SHOP_ADMIN_KEYS" placeholder:"NAME:SCOPE+SCOPE:SECRET,..." help:"Who may use them. Scopes are catalog, stock and orders; a secret has at least 32 bytes. Make one with: openssl rand -hex 32. To rotate one, give its name twice."`
+	AdminKeysFile string `env:"SHOP_ADMIN_KEYS_FILE" type:"path" help:"The same in a file, one to a line."`
 
 	TokenKey         string `env:"SHOP_TOKEN_KEY" placeholder:"BASE64" help:"Secret of at least 32 bytes that seals consistency tokens; the same for every process of the shop. Make one with: openssl rand -base64 32"`
 	TokenKeyPrevious string `env:"SHOP_TOKEN_KEY_PREVIOUS" placeholder:"BASE64" help:"The secret before it, while clients still hold its tokens."`
@@ -42,6 +48,8 @@ type serveCmd struct {
 	SecureCookies bool `env:"SHOP_SECURE_COOKIES" help:"A proxy in front ends TLS: mark cookies Secure all the same."`
 
 	Currency        string        `env:"SHOP_CURRENCY" default:"EUR" help:"ISO 4217 code of the shop's one currency."`
+	PaymentWindow   time.Duration `env:"SHOP_PAYMENT_WINDOW" default:"15m" help:"How long an order waits for its payment before it expires and its stock is returned."`
+	ExpireEvery     time.Duration `env:"SHOP_EXPIRE_EVERY" default:"15s" help:"How often this process looks for orders to expire; 0 leaves it to others. An order that nobody expires cannot be paid all the same, but keeps its stock."`
 	RequestTimeout  time.Duration `env:"SHOP_REQUEST_TIMEOUT" default:"10s" help:"Deadline of a request."`
 	ShutdownTimeout time.Duration `env:"SHOP_SHUTDOWN_TIMEOUT" default:"10s" help:"How long requests under way may take once the process is asked to stop."`
 	MaxInFlight     int           `env:"SHOP_MAX_IN_FLIGHT" default:"512" help:"Requests worked on at once; more are answered 503."`
@@ -52,8 +60,9 @@ type serveCmd struct {
 // settings is a serveCmd that was found to be in order.
 type settings struct {
 	serveCmd
-	reads fresh.Config
-	keys  *fresh.Keyring
+	reads     fresh.Config
+	keys      *fresh.Keyring
+	adminKeys admin.Keys
 }
 
 // configErrors collects everything that is wrong, so that one start shows all.
@@ -83,6 +92,7 @@ func (c serveCmd) settings() (settings, error) {
 	var errs configErrors
 	s := settings{serveCmd: c}
 	s.keys = c.keyring(&errs)
+	s.adminKeys = c.parseAdminKeys(&errs)
 	s.reads = fresh.Config{
 		Nodes: c.parseNodes(&errs), Pooler: c.Pooler, SecureCookies: c.SecureCookies,
 		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
@@ -182,9 +192,39 @@ func (c serveCmd) keyring(errs *configErrors) *fresh.Keyring {
 	return ring
 }
 
+// parseAdminKeys reads both places; a key may be in either. A key that nothing can
+// be opened with is an error as well: somebody counts on a listener that is not
+// there.
+func (c serveCmd) parseAdminKeys(errs *configErrors) admin.Keys {
+	const setting, remedy = "--admin-keys, SHOP_ADMIN_KEYS", `SHOP_ADMIN_KEYS="ada:catalog+stock+orders:$(openssl rand -hex 32)"`
+	text := c.AdminKeys
+	if c.AdminKeysFile != "" {
+		file, err := os.ReadFile(c.AdminKeysFile)
+		if err != nil {
+			errs.add("--admin-keys-file, SHOP_ADMIN_KEYS_FILE", "cannot be read", "a file that this process may read")
+			return nil
+		}
+		text += "\n" + string(file)
+	}
+	keys, err := admin.ParseKeys(text)
+	switch {
+	case err != nil:
+		errs.add(setting, err.Error(), remedy)
+	case c.AdminAddr != "" && len(keys) == 0:
+		errs.add(setting, "is not set, and SHOP_ADMIN_ADDR is", remedy)
+	case c.AdminAddr == "" && len(keys) > 0:
+		errs.add("--admin-addr, SHOP_ADMIN_ADDR", "is not set, and there are admin keys", "127.0.0.1:8081, or no keys")
+	}
+	return keys
+}
+
 func (c serveCmd) checkAddresses(errs *configErrors) {
-	for setting, addr := range map[string]string{"--addr, SHOP_ADDR": c.Addr, "--internal-addr, SHOP_INTERNAL_ADDR": c.InternalAddr} {
-		if addr == "" && strings.HasPrefix(setting, "--internal") {
+	for setting, addr := range map[string]string{
+		"--addr, SHOP_ADDR":                   c.Addr,
+		"--internal-addr, SHOP_INTERNAL_ADDR": c.InternalAddr,
+		"--admin-addr, SHOP_ADMIN_ADDR":       c.AdminAddr,
+	} {
+		if addr == "" && !strings.HasPrefix(setting, "--addr") {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(addr); err != nil {
@@ -206,6 +246,8 @@ func (c serveCmd) checkLimits(errs *configErrors) {
 	positive("--fallback-conns", c.FallbackConns >= 0 && c.FallbackConns <= 1000, "0 (automatic) to 1000")
 	positive("--request-timeout", c.RequestTimeout > 0, "more than 0, for example 10s")
 	positive("--shutdown-timeout", c.ShutdownTimeout > 0, "more than 0, for example 10s")
+	positive("--payment-window", c.PaymentWindow >= time.Second, "at least 1s, for example 15m")
+	positive("--expire-every", c.ExpireEvery >= 0, "0 (never), or for example 15s")
 	positive("--max-in-flight", c.MaxInFlight > 0, "more than 0")
 	positive("--currency", len(c.Currency) == 3 && strings.ToUpper(c.Currency) == c.Currency, "an ISO 4217 code such as EUR")
 }

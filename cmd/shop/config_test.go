@@ -33,6 +33,8 @@ func TestConfigurationErrors(t *testing.T) {
 		{"bad internal address", func(c *serveCmd) { c.InternalAddr = "x" }, []string{"SHOP_INTERNAL_ADDR"}},
 		{"budget below the samples", func(c *serveCmd) { c.BrowseBudget = 1 }, []string{"--browse-budget"}},
 		{"no connections", func(c *serveCmd) { c.ReadConns, c.WriteConns, c.FallbackConns = 0, -1, 5000 }, []string{"--read-conns", "--write-conns", "--fallback-conns"}},
+		{"no time to pay", func(c *serveCmd) { c.PaymentWindow, c.ExpireEvery = 0, -1 }, []string{"--payment-window", "--expire-every"}},
+		{"nobody expires", func(c *serveCmd) { c.ExpireEvery = 0 }, nil},
 		{"currency", func(c *serveCmd) { c.Currency = "euro" }, []string{"--currency"}},
 		{"everything at once", func(c *serveCmd) { c.Nodes, c.TokenKey, c.Addr, c.RequestTimeout = "", "", "", 0 }, []string{"SHOP_NODES", "SHOP_TOKEN_KEY", "SHOP_ADDR", "--request-timeout"}},
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,11 +22,12 @@ import (
 )
 
 type demoCmd struct {
-	Addr     string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
-	Dir      string `env:"SHOP_CLUSTER_DIR" type:"path" help:"Keep the servers and their data in this folder, or reopen it. Default: a temporary one, removed at the end."`
-	Products int    `default:"2000" help:"Size of the invented catalog."`
-	Replicas int    `default:"2" help:"Number of standbys."`
-	Async    bool   `help:"Do not wait for a standby on commit: a failover may lose orders."`
+	Addr      string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
+	AdminAddr string `env:"SHOP_ADMIN_ADDR" default:"127.0.0.1:8081" help:"Address of the admin routes."`
+	Dir       string `env:"SHOP_CLUSTER_DIR" type:"path" help:"Keep the servers and their data in this folder, or reopen it. Default: a temporary one, removed at the end."`
+	Products  int    `default:"2000" help:"Size of the invented catalog."`
+	Replicas  int    `default:"2" help:"Number of standbys."`
+	Async     bool   `help:"Do not wait for a standby on commit: a failover may lose orders."`
 }
 
 // Run holds a whole shop until ctx ends, and leaves nothing behind.
@@ -36,11 +36,16 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 		return err
 	}
 	start := time.Now()
-	listener, err := listen(ctx, c.Addr) // first: a port in use should not cost ten seconds to find out
+	listener, err := listen(ctx, "--addr", c.Addr) // first: a port in use should not cost ten seconds to find out
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
+	back, err := listen(ctx, "--admin-addr", c.AdminAddr)
+	if err != nil {
+		return err
+	}
+	defer back.Close()
 	cluster, err := pgcluster.Start(ctx, c.cluster(app))
 	if err != nil {
 		return err
@@ -51,22 +56,27 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 	}()
 	// The read that prepares the tour must see what the demo itself loads.
 	loading := fresh.WithCarrier(ctx, fresh.NewCarrier(fresh.Position{}))
-	s, err := c.shop(loading, cluster, app)
+	adminKey := rand.Text() + rand.Text() // 52 characters, 260 bits
+	s, err := c.shop(loading, cluster, adminKey, app)
 	if err != nil {
 		return err
 	}
+	s.admin = back
 	product, err := s.anyProduct(loading)
 	if err != nil {
 		s.closeRouter()
 		return err
 	}
 	fmt.Fprintf(app.stderr, "ready after %.1f s\n", time.Since(start).Seconds())
-	c.tour(app, cluster, listener.Addr(), product)
+	c.tour(app, product, map[string]string{
+		"{dir}": cluster.Dir(), "{url}": "http://" + listener.Addr().String(),
+		"{admin}": "http://" + back.Addr().String(), "{key}": adminKey,
+	})
 	return s.serve(ctx, listener)
 }
 
 // shop migrates, connects and fills.
-func (c *demoCmd) shop(ctx context.Context, cluster *pgcluster.Cluster, app *app) (*server, error) {
+func (c *demoCmd) shop(ctx context.Context, cluster *pgcluster.Cluster, adminKey string, app *app) (*server, error) {
 	primary, err := cluster.Primary(ctx)
 	if err != nil {
 		return nil, err
@@ -75,7 +85,7 @@ func (c *demoCmd) shop(ctx context.Context, cluster *pgcluster.Cluster, app *app
 	if _, err := migrations.Up(ctx, primary.DSN("shop_owner")); err != nil {
 		return nil, err
 	}
-	s, err := c.server(cluster, app)
+	s, err := c.server(cluster, adminKey, app)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +106,7 @@ func (c *demoCmd) cluster(app *app) pgcluster.Config {
 }
 
 // server is the one that "shop serve" would run with the same settings.
-func (c *demoCmd) server(cluster *pgcluster.Cluster, app *app) (*server, error) {
+func (c *demoCmd) server(cluster *pgcluster.Cluster, adminKey string, app *app) (*server, error) {
 	var flags serveCmd
 	if err := kong.ApplyDefaults(&flags); err != nil {
 		return nil, err
@@ -107,6 +117,7 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, app *app) (*server, error) 
 	}
 	flags.AccessLog = false // the terminal is for the tour, and for what happens to the nodes
 	flags.Addr, flags.TokenKey = c.Addr, base64.StdEncoding.EncodeToString(key)
+	flags.AdminAddr, flags.AdminKeys = c.AdminAddr, "demo:catalog+stock+orders:"+adminKey
 	flags.nodeFlags = clusterNodes(cluster)
 	set, err := flags.settings()
 	if err != nil {
@@ -146,8 +157,9 @@ func (s *server) anyProduct(ctx context.Context) (catalog.Product, error) {
 	return s.catalog.Product(ctx, list[0].Slug)
 }
 
-// tour prints what to try. Every line can be typed as it stands.
-func (c *demoCmd) tour(app *app, cluster *pgcluster.Cluster, addr net.Addr, product catalog.Product) {
+// tour prints what to try. Every line can be typed as it stands; where has what
+// they name.
+func (c *demoCmd) tour(app *app, product catalog.Product, where map[string]string) {
 	variant := product.Variants[0]
 	for _, v := range product.Variants {
 		if v.Available > 0 {
@@ -155,10 +167,14 @@ func (c *demoCmd) tour(app *app, cluster *pgcluster.Cluster, addr net.Addr, prod
 			break
 		}
 	}
-	fmt.Fprint(app.stdout, strings.NewReplacer(
-		"{shop}", commandName(), "{dir}", cluster.Dir(),
-		"{kept}", c.kept(), "{url}", "http://"+addr.String(), "{slug}", product.Slug, "{variant}", variant.ID.String(),
-	).Replace(tourText))
+	pairs := []string{
+		"{shop}", commandName(), "{kept}", c.kept(),
+		"{slug}", product.Slug, "{product}", product.ID.String(), "{variant}", variant.ID.String(),
+	}
+	for name, value := range where {
+		pairs = append(pairs, name, value)
+	}
+	fmt.Fprint(app.stdout, strings.NewReplacer(pairs...).Replace(tourText))
 }
 
 // kept tells what Ctrl-C does not remove.
@@ -195,6 +211,12 @@ The shop is at {url}/v1/products
 5. Buy it; send it twice, and it is still one order:
 
    curl -si -H 'Idempotency-Key: my-first' -H "Authorization: Bearer $SHOPPER" -H 'Content-Type: application/json' -d '{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1 9GU","country":"GB"}}' {url}/v1/carts/$CART_ID/checkout
+
+6. Run the shop, on a listener of its own. Look at the product and its version, rename it, and take in a delivery:
+
+   curl -si -H 'X-API-Key: {key}' {admin}/v1/admin/products/{product}
+   curl -si -X PATCH -H 'X-API-Key: {key}' -H 'If-Match: "1"' -H 'Content-Type: application/json' -d '{"name":"The best of all"}' {admin}/v1/admin/products/{product}
+   curl -si -H 'X-API-Key: {key}' -H 'Idempotency-Key: delivery-1' -H 'Content-Type: application/json' -d '{"delta":12,"reason":"delivery"}' {admin}/v1/admin/variants/{variant}/stock-adjustments
 
 Ctrl-C here ends it and leaves nothing behind{kept}.
 `

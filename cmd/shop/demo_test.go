@@ -37,11 +37,18 @@ func TestDemo(t *testing.T) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	exit := make(chan int)
 	go func() {
-		exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--products", "50"}, &app{&out, &out})
+		exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--products", "50"}, &app{&out, &out})
 	}()
 	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
 	dir := find(t, out.String(), `cluster pause --dir (\S+)`)
+	product, key := find(t, out.String(), `http://\S+/v1/admin/products/[0-9a-f-]+`), find(t, out.String(), `X-API-Key: (\w+)`)
+	if a := send(t, "GET", product, nil, "X-API-Key", key); a.status != 200 || a.header.Get("ETag") != `"1"` {
+		t.Errorf("%s: %d %s", product, a.status, a.body)
+	}
+	if a := send(t, "GET", product, nil); a.status != 401 {
+		t.Errorf("%s without a key: %d", product, a.status)
+	}
 	dbtest.Eventually(t, "a replica serves the page", func() bool { return fromReplica(send(t, "GET", page, nil)) })
 
 	for _, verb := range []string{"pause", "status", "resume"} {
@@ -74,7 +81,7 @@ func TestDemoReopensItsFolder(t *testing.T) {
 		ctx, interrupt := context.WithCancel(context.Background())
 		exit := make(chan int)
 		go func() {
-			exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--products", products, "--replicas", "0", "--dir", dir}, &app{&out, &out})
+			exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--products", products, "--replicas", "0", "--dir", dir}, &app{&out, &out})
 		}()
 		dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 		page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
@@ -93,7 +100,7 @@ func TestDemoReopensItsFolder(t *testing.T) {
 }
 
 func TestDemoSaysThatItsPortIsTaken(t *testing.T) {
-	listener, err := listen(t.Context(), "127.0.0.1:0")
+	listener, err := listen(t.Context(), "--addr", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

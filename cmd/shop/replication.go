@@ -50,7 +50,8 @@ type standbyView struct {
 type replicaView struct {
 	Name string `json:"name"`
 	// State is streaming; lagging (behind the browse budget); detached (on a
-	// timeline of its own, or nothing proven); writable (a second primary); down.
+	// timeline of its own, or nothing proven); writable (a second primary); foreign
+	// (of another cluster); down.
 	State       string `json:"state"`
 	SyncState   string `json:"sync_state,omitempty"`
 	Timeline    uint32 `json:"timeline,omitempty"`
@@ -121,6 +122,8 @@ func (s *server) replicaState(n fresh.NodeStatus, status fresh.Status) string {
 	switch {
 	case !n.Up:
 		return "down"
+	case n.Foreign:
+		return "foreign"
 	case !n.Standby:
 		return "writable"
 	case n.Position.Timeline != status.Timeline || n.Bound < 0:

@@ -10,6 +10,7 @@ import (
 	"example.com/leeway/api"
 	"example.com/leeway/catalog"
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/admin"
 	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
 )
@@ -42,9 +43,8 @@ var problems = []web.Mapping{
 	}},
 }
 
-// handler puts the routes behind what every request goes through.
-func (s *server) handler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+// newMux is what every request goes through, on either listener.
+func (s *server) newMux(render *web.Renderer) *chi.Mux {
 	r := chi.NewRouter()
 	r.Use(web.RequestID)
 	if s.AccessLog {
@@ -53,6 +53,13 @@ func (s *server) handler() http.Handler {
 	r.Use(render.Recover, web.SecureHeaders, middleware.GetHead)
 	r.NotFound(render.NotFound)
 	r.MethodNotAllowed(render.MethodNotAllowed)
+	return r
+}
+
+// handler serves those who shop.
+func (s *server) handler() http.Handler {
+	render := web.NewRenderer(s.log, problems...)
+	r := s.newMux(render)
 
 	r.Get("/healthz", render.Handle(s.healthz))
 	r.Get("/readyz", render.Handle(s.readyz))
@@ -63,6 +70,21 @@ func (s *server) handler() http.Handler {
 		catalog.Routes(r, s.catalog, render)
 		orders.Routes(r, s.orders, render)
 	})
+	return r
+}
+
+// adminHandler serves those who run the shop, on a listener of its own: what is
+// not routed on the public one cannot be reached there by any mistake in a key. Who
+// has no key learns nothing, not even which paths there are.
+func (s *server) adminHandler() http.Handler {
+	render := web.NewRenderer(s.log, problems...)
+	gate := admin.NewGate(s.adminKeys, s.log, render)
+	r := s.newMux(render)
+	r.Use(gate.Authenticate, gate.Audit, render.InFlight(s.MaxInFlight), render.AcceptJSON,
+		web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+
+	catalog.AdminRoutes(r, s.catalog, render)
+	orders.AdminRoutes(r, s.orders, render)
 	return r
 }
 

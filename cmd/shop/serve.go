@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,22 +30,30 @@ func (c *serveCmd) Run(ctx context.Context, app *app) error {
 	if c.ReadUser == "" {
 		log.Warn("reads use the role that writes; a role without the right to write is safer", "setting", "SHOP_READ_USER")
 	}
-	listener, err := listen(ctx, settings.Addr)
+	listener, err := listen(ctx, "--addr", settings.Addr)
 	if err != nil {
 		return err
 	}
+	defer listener.Close()
 	s, err := newServer(settings, log)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
+	}
+	if settings.AdminAddr != "" {
+		if s.admin, err = listen(ctx, "--admin-addr", settings.AdminAddr); err != nil {
+			s.closeRouter()
+			return err
+		}
+		log.Info("serving the back office", "url", "http://"+s.admin.Addr().String(), "keys", len(settings.adminKeys))
 	}
 	log.Info("serving", "url", "http://"+listener.Addr().String(), "nodes", len(settings.reads.Nodes))
 	return s.serve(ctx, listener)
 }
 
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w; give another --addr, for example 127.0.0.1:0", err)
+		return nil, fmt.Errorf("%w; give another %s, for example 127.0.0.1:0", err, flag)
 	}
 	return listener, nil
 }
@@ -56,6 +66,8 @@ type server struct {
 	router   *fresh.Router
 	catalog  *catalog.Store
 	orders   *orders.Store
+	admin    net.Listener // nil: there is no back office
+	sweeper  *sweeper
 }
 
 // newServer connects nothing yet: nodes may come up later.
@@ -70,6 +82,7 @@ func newServer(set settings, log *slog.Logger) (*server, error) {
 	database := db.New(s.router)
 	s.catalog = catalog.New(database, s.catalogConfig())
 	s.orders = orders.New(database, s.ordersConfig())
+	s.sweeper = newSweeper(s.orders, s.ExpireEvery, log, s.registry)
 	return s, nil
 }
 
@@ -78,13 +91,14 @@ func (s *server) catalogConfig() catalog.Config {
 	config.Currency = s.Currency
 	config.Browse = fresh.Bounded(s.BrowseBudget).Else(fresh.ServeStale)
 	config.Product = fresh.Bounded(s.BrowseBudget)
-	config.Availability = s.sessionPolicy()
+	config.Availability, config.Admin = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }
 
 func (s *server) ordersConfig() orders.Config {
 	config := orders.DefaultConfig()
 	config.Currency = s.Currency
+	config.PaymentWindow = s.PaymentWindow
 	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }
@@ -93,9 +107,10 @@ func (s *server) sessionPolicy() fresh.Policy { return fresh.Session().Within(s.
 
 // The limits of a connection. A client that sends its headers a byte at a time
 // holds a socket for at most ReadHeaderTimeout.
-func (s *server) httpServer() *http.Server {
+func (s *server) httpServer(requests context.Context, handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           s.handler(),
+		Handler:           handler,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: 2 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      s.RequestTimeout + 5*time.Second,
@@ -105,45 +120,81 @@ func (s *server) httpServer() *http.Server {
 	}
 }
 
-// serve answers requests until ctx ends, lets those under way finish, and
-// closes the router. It ends a second after twice ShutdownTimeout at the latest.
+// serve answers requests and sweeps until ctx ends, lets what is under way finish,
+// and closes the router. It ends a second after twice ShutdownTimeout at the latest.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeRouter()
+	defer s.startSweeper(ctx)()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	public := s.httpServer()
-	public.BaseContext = func(net.Listener) context.Context { return requests }
+	servers := []*http.Server{s.httpServer(requests, s.handler())}
+	listeners := []net.Listener{listener}
+	if s.admin != nil {
+		servers = append(servers, s.httpServer(requests, s.adminHandler()))
+		listeners = append(listeners, s.admin)
+	}
 	internal, err := s.serveInternal(ctx)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	defer internal.Close()
-	failed := make(chan error, 1)
-	go func() { failed <- public.Serve(listener) }()
+	failed := make(chan error, len(servers))
+	for i, server := range servers {
+		go func() { failed <- server.Serve(listeners[i]) }()
+	}
 	select {
 	case err := <-failed:
-		return err
+		return errors.Join(err, closeAll(servers))
 	case <-ctx.Done():
 	}
 	s.log.Info("stopping: no new requests", "wait", s.ShutdownTimeout)
-	if err := shutdown(public, s.ShutdownTimeout); err == nil {
+	if err := shutdown(servers, s.ShutdownTimeout); err == nil {
 		return nil
 	}
 	s.log.Warn("giving up requests that are still under way")
 	abandon() // they answer 503 now
-	if err := shutdown(public, abandonWait); err == nil {
+	if err := shutdown(servers, abandonWait); err == nil {
 		return nil
 	}
-	return public.Close()
+	return closeAll(servers)
+}
+
+func closeAll[C io.Closer](all []C) error {
+	var errs []error
+	for _, one := range all {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// startSweeper returns what stops it and waits for its end.
+func (s *server) startSweeper(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.sweeper.run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // abandonWait is how long a request that was given up may take to say so.
 const abandonWait = time.Second
 
-func shutdown(server *http.Server, wait time.Duration) error {
+// shutdown asks all of them at once: none should take requests while another waits
+// for its last ones.
+func shutdown(servers []*http.Server, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	return server.Shutdown(ctx)
+	ended := make(chan error)
+	for _, server := range servers {
+		go func() { ended <- server.Shutdown(ctx) }()
+	}
+	var errs []error
+	for range servers {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(errs...)
 }
 
 // closeRouter leaves COMMITs alone that still wait for a standby: the server
@@ -165,7 +216,7 @@ func (s *server) serveInternal(ctx context.Context) (*http.Server, error) {
 	if s.InternalAddr == "" {
 		return internal, nil
 	}
-	listener, err := listen(ctx, s.InternalAddr)
+	listener, err := listen(ctx, "--internal-addr", s.InternalAddr)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ type Carrier struct {
 	mu     sync.Mutex
 	token  Position
 	raised bool
+	seen   Position // by the stamped reads of this request
+	keys   *Keyring // nil: no bookmarks
 	served Served
 	reads  int
 }
@@ -28,6 +30,51 @@ func (c *Carrier) Token() (pos Position, raised bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.token, c.raised
+}
+
+// Bookmark returns the sealed position of what this request's stamped reads have
+// seen, for a cursor to carry to the next page. It is "" without a Carrier, when the
+// Carrier is not of a Middleware, and when no read was stamped.
+//
+// It is sealed for the same reason as the token: an unsealed one would send every
+// read of whoever makes it up to the primary.
+func (c *Carrier) Bookmark() string {
+	if c == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keys == nil || c.seen.IsZero() {
+		return ""
+	}
+	return c.keys.Seal(c.seen)
+}
+
+// Resume makes the request's reads see at least what the bookmarked ones saw, and
+// fails for what Bookmark has not made here. The session's token as the client
+// keeps it stays what it was until a read raises it.
+func (c *Carrier) Resume(bookmark string) error {
+	if c == nil || c.keys == nil {
+		if bookmark != "" {
+			return errTokenForged // nobody here can open it, and going on without it would be older
+		}
+		return nil
+	}
+	pos, err := c.keys.Open(bookmark)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token = c.token.Merge(pos)
+	return nil
+}
+
+// see notes the position after a stamped read.
+func (c *Carrier) see(pos Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = c.seen.Merge(pos)
 }
 
 // raise merges what a write committed or a read saw.

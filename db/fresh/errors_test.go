@@ -26,7 +26,7 @@ func TestClassify(t *testing.T) {
 		{"end of file", io.ErrUnexpectedEOF, elsewhere, ErrNoPrimary},
 		{"network", &net.OpError{Op: "read", Err: errors.New("reset")}, elsewhere, ErrNoPrimary},
 		{"no connection", &pgconn.ConnectError{}, elsewhere, ErrNoPrimary},
-		{"demoted", errDemoted, elsewhere, ErrNoPrimary},
+		{"demoted", errDemoted, demoted, ErrNoPrimary},
 		{"no rows", pgx.ErrNoRows, final, nil},
 		{"a time-out of the caller's own", context.DeadlineExceeded, final, nil},
 		{"something else", errors.New("cannot encode"), final, nil},

@@ -21,11 +21,16 @@ type sample struct {
 // of what a reader may be looking at, and never into it.
 type history struct {
 	mu      sync.Mutex // held to add
-	current atomic.Pointer[[]sample]
+	current atomic.Pointer[samples]
 	keep    time.Duration
 }
 
-func (h *history) samples() []sample {
+// samples are those of one moment, oldest first; they do not change. A read takes
+// them once, so that its floor and the bound that it claims speak of one history,
+// whatever becomes of the primary meanwhile.
+type samples []sample
+
+func (h *history) samples() samples {
 	if s := h.current.Load(); s != nil {
 		return *s
 	}
@@ -58,48 +63,45 @@ func (h *history) add(s sample) {
 // miss something committed more than budget before now: the oldest sample
 // taken within the budget. ok is false when there is none, which is the case
 // when the primary has not answered for that long: then nothing is provable.
-func (h *history) floor(now time.Time, budget time.Duration) (floor Position, ok bool) {
-	samples := h.samples()
-	i := sort.Search(len(samples), func(i int) bool { return now.Sub(samples[i].at) <= budget })
-	for i < len(samples) && age(now, samples[i].at) > budget {
+func (s samples) floor(now time.Time, budget time.Duration) (floor Position, ok bool) {
+	i := sort.Search(len(s), func(i int) bool { return now.Sub(s[i].at) <= budget })
+	for i < len(s) && age(now, s[i].at) > budget {
 		i++ // only after a suspend or a jump of the wall clock
 	}
-	if i == len(samples) {
+	if i == len(s) {
 		return Position{}, false
 	}
-	return samples[i].pos, true
+	return s[i].pos, true
 }
 
 // longAgo returns the newest position that is known to have been reached at least
 // wait before now.
-func (h *history) longAgo(now time.Time, wait time.Duration) (pos Position, ok bool) {
-	samples := h.samples()
-	i := sort.Search(len(samples), func(i int) bool { return now.Sub(samples[i].at) < wait })
+func (s samples) longAgo(now time.Time, wait time.Duration) (pos Position, ok bool) {
+	i := sort.Search(len(s), func(i int) bool { return now.Sub(s[i].at) < wait })
 	if i == 0 {
 		return Position{}, false
 	}
-	return samples[i-1].pos, true
+	return s[i-1].pos, true
 }
 
 // bound returns the staleness that data at pos is proven not to exceed at now:
 // the age of the newest sample that it has reached. ok is false when no sample
 // that old is kept.
-func (h *history) bound(now time.Time, pos Position) (bound time.Duration, ok bool) {
-	samples := h.samples()
-	if len(samples) == 0 || samples[0].pos.Timeline != pos.Timeline {
+func (s samples) bound(now time.Time, pos Position) (bound time.Duration, ok bool) {
+	if len(s) == 0 || s[0].pos.Timeline != pos.Timeline {
 		return 0, false
 	}
-	i := sort.Search(len(samples), func(i int) bool { return samples[i].pos.LSN > pos.LSN })
+	i := sort.Search(len(s), func(i int) bool { return s[i].pos.LSN > pos.LSN })
 	if i == 0 {
 		return 0, false
 	}
-	return max(0, age(now, samples[i-1].at)), true
+	return max(0, age(now, s[i-1].at)), true
 }
 
 // boundOrNone is bound in the form that is told to others: negative when nothing
 // is proven.
-func (h *history) boundOrNone(now time.Time, pos Position) time.Duration {
-	if bound, ok := h.bound(now, pos); ok {
+func (s samples) boundOrNone(now time.Time, pos Position) time.Duration {
+	if bound, ok := s.bound(now, pos); ok {
 		return bound
 	}
 	return -1
@@ -113,10 +115,9 @@ func age(now, then time.Time) time.Duration {
 }
 
 // silentFor returns the age of the newest sample.
-func (h *history) silentFor(now time.Time) time.Duration {
-	samples := h.samples()
-	if len(samples) == 0 {
+func (s samples) silentFor(now time.Time) time.Duration {
+	if len(s) == 0 {
 		return 1<<63 - 1
 	}
-	return age(now, samples[len(samples)-1].at)
+	return age(now, s[len(s)-1].at)
 }

@@ -28,7 +28,7 @@ func TestFloorIsTheOldestSampleWithinTheBudget(t *testing.T) {
 		{9000, 5000, 0, false},  // the primary has been silent for 8.1 s
 	}
 	for _, tt := range tests {
-		got, ok := h.floor(at(tt.now), time.Duration(tt.budget)*time.Millisecond)
+		got, ok := h.samples().floor(at(tt.now), time.Duration(tt.budget)*time.Millisecond)
 		if ok != tt.ok || got.LSN != tt.want {
 			t.Errorf("floor at %d ms with budget %d ms = %v, %v; want %v, %v", tt.now, tt.budget, got, ok, tt.want, tt.ok)
 		}
@@ -53,7 +53,7 @@ func TestBoundIsTheAgeOfTheNewestSampleReached(t *testing.T) {
 		{Position{}, 0, false},
 	}
 	for _, tt := range tests {
-		got, ok := h.bound(at(1000), tt.pos)
+		got, ok := h.samples().bound(at(1000), tt.pos)
 		if ok != tt.ok || got != time.Duration(tt.want)*time.Millisecond {
 			t.Errorf("bound of %v = %v, %v; want %d ms, %v", tt.pos, got, ok, tt.want, tt.ok)
 		}
@@ -64,7 +64,7 @@ func TestHistoryOfANewTimelineStartsAnew(t *testing.T) {
 	h := history{keep: time.Minute}
 	h.add(sample{at(0), Position{1, 500}})
 	h.add(sample{at(100), Position{2, 400}})
-	if floor, _ := h.floor(at(150), time.Second); floor != (Position{2, 400}) {
+	if floor, _ := h.samples().floor(at(150), time.Second); floor != (Position{2, 400}) {
 		t.Errorf("floor = %v: a sample of the old timeline is still used", floor)
 	}
 }
@@ -102,11 +102,11 @@ func TestFloorAndBoundAgree(t *testing.T) {
 		}
 		read := at(now + rapid.IntRange(0, 2000).Draw(t, "later"))
 		budget := time.Duration(rapid.IntRange(0, 10_000).Draw(t, "budget")) * time.Millisecond
-		floor, ok := h.floor(read, budget)
+		floor, ok := h.samples().floor(read, budget)
 		if !ok {
 			return
 		}
-		bound, ok := h.bound(read, floor)
+		bound, ok := h.samples().bound(read, floor)
 		if !ok || bound > budget {
 			t.Fatalf("data at the floor of %v is only proven to be %v old (%v)", budget, bound, ok)
 		}

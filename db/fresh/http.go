@@ -28,7 +28,7 @@ func (r *Router) Middleware(keys *Keyring) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			token, cookies := r.tokenOf(req, keys)
-			c := NewCarrier(token)
+			c := &Carrier{token: token, keys: keys}
 			tw := &tokenWriter{
 				ResponseWriter: w, carrier: c, keys: keys, cookies: cookies,
 				secure: req.TLS != nil || r.config.SecureCookies,

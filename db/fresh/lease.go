@@ -75,7 +75,7 @@ func (l *lease) checkRole(ctx context.Context) error {
 	if status == "" || (status == "on") != l.primary { // a pooler may not pass it on
 		return nil
 	}
-	_ = l.conn.Close(context.WithoutCancel(ctx)) // the pool drops it on release
+	closeQuietly(l.conn) // the pool drops it on release
 	l.router.rediscover()
 	if l.primary || l.demand.stamp {
 		return errDemoted

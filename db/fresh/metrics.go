@@ -78,7 +78,7 @@ func (r *Router) gauges() []prometheus.Collector {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "leeway_no_synchronous_standby", Help: "1 while transactions are refused because no synchronous standby confirms.",
 		}, func() float64 {
-			if r.topology.unsynced.Load() {
+			if primary, _ := r.currentPrimary(); primary != nil && primary.refuses() {
 				return 1
 			}
 			return 0
@@ -98,8 +98,8 @@ func (r *Router) boundSeconds(n *node) float64 {
 	if v.err != nil {
 		return -1
 	}
-	bound, ok := r.history.bound(time.Now(), v.pos)
-	if !ok {
+	bound, ok := r.history.samples().bound(time.Now(), v.pos)
+	if !ok || !r.topology.era.Load().same(v) {
 		return -1
 	}
 	return bound.Seconds()

@@ -102,10 +102,10 @@ func (r *Router) observe(ctx context.Context, conn **pgx.Conn, config *pgx.ConnC
 	if v.standby {
 		return v
 	}
+	// Without an answer nothing is known of its standbys, and only a COMMIT can tell.
 	if v.sync, err = observeSync(ctx, *conn); err != nil {
 		closeQuietly(*conn)
-		*conn = nil
-		return view{at: v.at, err: err}
+		*conn, v.sync = nil, syncView{}
 	}
 	return v
 }

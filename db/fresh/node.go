@@ -24,11 +24,13 @@ type node struct {
 	write    *pgxpool.Pool // as the primary, for transactions
 	reads    connSet       // the sockets of read and fallback
 
-	kick    chan struct{}        // asks the monitor to look at once
-	inUse   atomic.Int32         // reads under way, for balance
-	level   atomic.Int32         // what its transactions wait for; told by the first connection
-	view    atomic.Pointer[view] // what the monitor saw last
-	damaged atomic.Bool          // see retire
+	kick      chan struct{} // asks the monitor to look at once
+	inUse     atomic.Int32  // reads under way, for balance
+	level     atomic.Int32  // what its transactions wait for; told by the first connection
+	unsynced  atomic.Bool   // a COMMIT would wait for a standby in vain
+	confirmed confirmation
+	view      atomic.Pointer[view] // what the monitor saw last
+	damaged   atomic.Bool          // see retire
 
 	answers [reasonCount]prometheus.Counter // reads, by reason
 	behind  prometheus.Counter              // failed guards
@@ -109,8 +111,9 @@ func remember(_ context.Context, conn *pgx.Conn) error {
 // The levels of synchronous_commit, as far as it matters whether a standby is
 // there. Zero: no connection has told yet.
 const (
-	levelLocal   = 1
-	levelStandby = 2
+	levelLocal = iota + 1 // for no standby
+	levelFlush            // until a standby has it on disk
+	levelApply            // until it is visible there
 )
 
 // checkWriter refuses connections on which a COMMIT would be answered before it
@@ -124,10 +127,13 @@ func (n *node) checkWriter(ctx context.Context, conn *pgx.Conn) error {
 	if level == "off" {
 		return errors.New("fresh: synchronous_commit is off for the writing role; set it to local or stricter")
 	}
-	if level == "local" {
+	switch level {
+	case "local":
 		n.level.Store(levelLocal)
-	} else {
-		n.level.Store(levelStandby)
+	case "remote_apply":
+		n.level.Store(levelApply)
+	default:
+		n.level.Store(levelFlush)
 	}
 	return remember(ctx, conn)
 }

@@ -11,6 +11,8 @@ type Policy struct {
 	kind    kind
 	budget  time.Duration // 0: no bound on staleness
 	degrade Degrade
+	// bookmark asks for the stamp without making it the session's token.
+	bookmark bool
 }
 
 type kind uint8
@@ -50,6 +52,15 @@ func (p Policy) Within(budget time.Duration) Policy {
 // the default.
 func (p Policy) Else(d Degrade) Policy {
 	p.degrade = d
+	return p
+}
+
+// Bookmarked measures how far the read saw, for [Carrier.Bookmark]: a list whose next
+// page must not be older. Unlike a session read it leaves the session's token
+// alone, so that who only browses gets none. It costs one more statement in the same
+// round trip. Strong and Session reads are bookmarked by themselves.
+func (p Policy) Bookmarked() Policy {
+	p.bookmark = true
 	return p
 }
 

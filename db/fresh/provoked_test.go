@@ -262,10 +262,14 @@ func TestProvokedOnAReplica(t *testing.T) {
 // nobody else dials more than once.
 func TestTooManyConnections(t *testing.T) {
 	b := setup(t)
+	b.add(t) // one writing connection is there
 	b.exec(t, b.Admin(t, b.Primary()), "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' CONNECTION LIMIT 0'; END $$")
 	b.CatchUp(t)
+	b.add(t) // and goes on
 	ctx, _ := session(t, fresh.Position{})
 	runs := 0
+	release := b.holdWriter(t)
+	defer release()
 	err := b.router.Write(ctx, func(context.Context, fresh.WriteTx) error { runs++; return nil })
 	if runs != 0 || sqlState(err) != "53300" || !isExactly(err, fresh.ErrUnavailable) {
 		t.Errorf("transaction: %v after %d runs, want ErrUnavailable and none", err, runs)

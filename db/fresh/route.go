@@ -14,18 +14,21 @@ type demand struct {
 	policy  Policy
 	carrier *Carrier
 	start   time.Time
+	samples samples  // as of the start
 	token   Position // of the session; never given up, not even by ServeStale
 	floor   Position // token and budget together
 	refused Reason   // why no replica can prove it; ReasonReplica: one may
-	stamp   bool     // tell the session what was seen
+	stamp   bool     // measure what was seen
+	raise   bool     // and make it the session's token
 }
 
 // compile turns the policy and the session's token into a demand.
 func (r *Router) compile(ctx context.Context, p Policy) demand {
-	d := demand{policy: p, carrier: CarrierFrom(ctx), start: time.Now()}
+	d := demand{policy: p, carrier: CarrierFrom(ctx), start: time.Now(), samples: r.history.samples()}
 	if d.carrier != nil {
 		d.token, _ = d.carrier.Token()
-		d.stamp = p.kind == kindSession || p.kind == kindStrong
+		d.raise = p.kind == kindSession || p.kind == kindStrong
+		d.stamp = d.raise || p.bookmark
 	}
 	d.floor = d.token
 	if p.kind == kindStrong {
@@ -33,7 +36,7 @@ func (r *Router) compile(ctx context.Context, p Policy) demand {
 		return d
 	}
 	if p.kind == kindBounded || p.budget > 0 {
-		budget, provable := r.history.floor(d.start, p.budget)
+		budget, provable := d.samples.floor(d.start, p.budget)
 		switch {
 		case provable && d.token.IsZero():
 			d.floor = budget
@@ -115,7 +118,7 @@ func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool
 		case damaged:
 			r.retire(n)
 			reason = ReasonNoReplica
-		case elsewhere:
+		case elsewhere, demoted:
 			r.rediscover()
 			reason = ReasonNoReplica
 		case replan: // query and Snapshot have tried it once more
@@ -163,7 +166,7 @@ func (r *Router) candidates(floor Position, list []*node) []*node {
 			continue
 		}
 		if !v.pos.Reached(floor) {
-			if lag, ok := r.history.bound(v.at, v.pos); !ok || lag > keepsUp {
+			if lag, ok := r.history.samples().bound(v.at, v.pos); !ok || lag > keepsUp {
 				continue
 			}
 		}
@@ -205,10 +208,6 @@ func maybeStale(reason Reason) bool {
 	return reason == ReasonLag || reason == ReasonNoReplica || reason == ReasonPrimaryDown
 }
 
-// patience is how many times SessionWait a read waits for a replica to reach its
-// token when the alternative is an error.
-const patience = 20
-
 // serveStale answers from the best replica that has reached the session's
 // token, and says so. errBehind means that no replica could.
 func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
@@ -217,16 +216,12 @@ func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 	slices.SortStableFunc(candidates, func(a, b *node) int {
 		return cmp.Compare(b.view.Load().pos.LSN, a.view.Load().pos.LSN)
 	})
-	for i, n := range candidates {
+	for _, n := range candidates {
 		l := &lease{
 			router: r, node: n, demand: d, floor: d.token,
 			served: Served{Node: n.name, Stale: true, Reason: d.refused},
 		}
-		wait := time.Duration(0)
-		if primary, _ := r.currentPrimary(); primary == nil && i == len(candidates)-1 {
-			wait = patience * r.config.SessionWait // nobody else can answer
-		}
-		err := l.run(ctx, n.read, wait, run)
+		err := l.run(ctx, n.read, 0, run)
 		if err == nil {
 			r.answered(d, l)
 			return nil
@@ -263,14 +258,15 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 		return err
 	}
 	defer r.fallback.leave()
-	d.stamp = d.stamp || !d.token.IsZero()
+	d.raise = d.raise || !d.token.IsZero()
+	d.stamp = d.stamp || d.raise
 	l := &lease{
 		router: r, node: primary, demand: d, primary: true,
 		served: Served{Node: primary.name, Primary: true, Reason: d.refused},
 	}
 	err := l.run(ctx, primary.fallback, 0, run)
 	v := r.judge(ctx, err, onPrimary)
-	if v == again || v == once || v == elsewhere {
+	if v == again || v == once || v == elsewhere || v == demoted {
 		err = l.run(ctx, primary.fallback, 0, run) // the connection may have been an old one
 		v = r.judge(ctx, err, onPrimary)
 	}
@@ -278,7 +274,7 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 	case err == nil:
 		r.answered(d, l)
 		return nil
-	case v == elsewhere:
+	case v == elsewhere || v == demoted:
 		r.rediscover()
 	}
 	r.tell(d, l)
@@ -290,6 +286,10 @@ func (r *Router) answered(d *demand, l *lease) {
 	r.tell(d, l)
 	l.node.count(l.served.Reason)
 	if d.carrier == nil || !d.stamp {
+		return
+	}
+	d.carrier.see(l.stamp)
+	if !d.raise {
 		return
 	}
 	if l.primary && l.stamp.Timeline == d.token.Timeline && l.stamp.LSN < d.token.LSN {
@@ -306,7 +306,7 @@ func (r *Router) tell(d *demand, l *lease) {
 		return
 	}
 	if !l.primary {
-		l.served.Bound = r.history.boundOrNone(d.start, l.proven)
+		l.served.Bound = d.samples.boundOrNone(d.start, l.proven)
 	}
 	d.carrier.note(l.served)
 }

@@ -57,16 +57,24 @@ func (l *lease) transaction(ctx context.Context, fn func(context.Context, ReadTx
 	return err
 }
 
-// rollbackTimeout bounds a ROLLBACK, which is sent even when the caller's
-// context has ended: the connection is worth keeping.
-const rollbackTimeout = 2 * time.Second
+const (
+	// rollbackGrace is how much longer than its caller a ROLLBACK may take. It is
+	// sent even when the caller's context has ended: the connection is worth
+	// keeping, but not worth a missed deadline.
+	rollbackGrace   = 100 * time.Millisecond
+	rollbackTimeout = 2 * time.Second // for a caller without a deadline
+)
 
 // rollback returns nil when the connection is gone: then so is the transaction.
 func rollback(ctx context.Context, conn *pgx.Conn) error {
 	if conn.IsClosed() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	limit := rollbackTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(0, time.Until(deadline)) + rollbackGrace
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	_, err := conn.Exec(ctx, "ROLLBACK")
 	return err

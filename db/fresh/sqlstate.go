@@ -19,7 +19,8 @@ type verdict uint8
 
 const (
 	final     verdict = iota // the caller's own: another node would say the same
-	elsewhere                // this node cannot answer now, another may; a transaction drops its connections and looks for the primary anew
+	elsewhere                // this node cannot answer now, another may
+	demoted                  // the same, and every connection to it would say so (condemn)
 	conflict                 // replay cancelled the read: ask the primary, never this node again
 	damaged                  // its storage fails: the node serves no more reads (retire)
 	again                    // the transaction was rolled back; running it anew may succeed
@@ -64,8 +65,8 @@ var rules = []rule{
 	{"25P04", once | alarm, elsewhere | alarm, "transaction_timeout (PostgreSQL 17)"},
 
 	// The node is not what it was taken for.
-	{"25006", elsewhere, final | alarm, "on a write: demoted, and nothing was applied; on a read: the program writes in a read"},
-	{"55000", elsewhere, final | alarm, "recovery is in progress: demoted; on a replica the program uses what only a primary has"},
+	{"25006", demoted, final | alarm, "on a write: demoted, and nothing was applied; on a read: the program writes in a read"},
+	{"55000", demoted, final | alarm, "recovery is in progress: demoted; on a replica the program uses what only a primary has"},
 	{"28", exhausted | alarm, elsewhere | alarm, "it lets us not in; trying again would lock the account"},
 	{"3D000", exhausted | alarm, elsewhere | alarm, "it has no such database"},
 
@@ -163,7 +164,9 @@ func classify(ctx context.Context, err error, p place) verdict {
 		return v
 	}
 	switch {
-	case connecting, errors.Is(err, errDemoted):
+	case errors.Is(err, errDemoted):
+		return demoted
+	case connecting:
 		return elsewhere
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return final // a shorter deadline that the caller set itself
@@ -188,7 +191,7 @@ func (r *Router) judge(ctx context.Context, err error, p place) verdict {
 // again.
 func (v verdict) mayRetry(try int) bool {
 	switch v {
-	case again, elsewhere:
+	case again, elsewhere, demoted:
 		return try < maxTries
 	case once, replan:
 		return try < 2
@@ -202,7 +205,7 @@ func told(v verdict, err error) error {
 	switch v {
 	case exhausted, again, once:
 		return errors.Join(ErrUnavailable, err)
-	case elsewhere:
+	case elsewhere, demoted:
 		return errors.Join(ErrNoPrimary, err)
 	}
 	return err

@@ -21,8 +21,10 @@ type NodeStatus struct {
 	Name    string
 	Up      bool // it answers
 	Primary bool
-	// Standby: it is in recovery. A node that is up, no standby and not the primary
-	// accepts writes as well: the alarm of a split brain.
+	// Foreign: it belongs to another cluster, and is used for nothing.
+	Foreign bool
+	// Standby: it is in recovery. A node that is up, neither foreign nor a standby nor
+	// the primary accepts writes as well: the alarm of a split brain.
 	Standby  bool
 	Position Position
 	// Bound is the staleness that the node is proven not to exceed, as of the last
@@ -43,7 +45,7 @@ func (r *Router) Status() Status {
 	s := Status{Timeline: timeline}
 	if primary != nil {
 		s.Primary = primary.name
-		s.Writable = !r.topology.unsynced.Load() || primary.level.Load() == levelLocal
+		s.Writable = !primary.refuses()
 		sync := primary.view.Load().sync
 		s.Sync = SyncStatus{Names: sync.names, Quorum: sync.quorum(), Standbys: sync.standbys}
 	}
@@ -53,9 +55,10 @@ func (r *Router) Status() Status {
 		ns := NodeStatus{
 			Name: n.name, Up: v.err == nil, Primary: n == primary,
 			Standby: v.standby, Position: v.pos, Bound: -1,
+			Foreign: v.err == nil && !r.topology.era.Load().same(v),
 		}
-		if ns.Up && v.pos.Timeline == timeline {
-			ns.Bound = r.history.boundOrNone(now, v.pos)
+		if ns.Up && !ns.Foreign && v.pos.Timeline == timeline {
+			ns.Bound = r.history.samples().boundOrNone(now, v.pos)
 		}
 		s.Nodes = append(s.Nodes, ns)
 	}
@@ -67,7 +70,7 @@ func (r *Router) Status() Status {
 func (s Status) Split() []string {
 	var names []string
 	for _, n := range s.Nodes {
-		if n.Up && !n.Standby {
+		if n.Up && !n.Standby && !n.Foreign {
 			names = append(names, n.Name)
 		}
 	}

@@ -23,7 +23,9 @@ func TestQuorum(t *testing.T) {
 }
 
 func TestConfirmed(t *testing.T) {
-	quorum := func(flushed LSN) Standby { return Standby{State: "streaming", Sync: "quorum", Flushed: flushed} }
+	quorum := func(flushed LSN) Standby {
+		return Standby{State: "streaming", Sync: "quorum", Flushed: flushed, Replayed: flushed - 1}
+	}
 	catchingUp := Standby{State: "catchup", Sync: "quorum", Flushed: 99}
 	spare := Standby{State: "streaming", Sync: "potential", Flushed: 99}
 	for _, c := range []struct {
@@ -41,8 +43,11 @@ func TestConfirmed(t *testing.T) {
 		{"one that does not count", "a, b", []Standby{spare, {State: "streaming", Sync: "sync", Flushed: 3}}, 3, true},
 		{"no right to see it", "a", []Standby{{Name: "a"}}, 0, false},
 	} {
-		if got, known := (syncView{c.names, c.standbys}).confirmed(); got != c.want || known != c.known {
+		if got, known := (syncView{c.names, c.standbys}).confirmed(levelFlush); got != c.want || known != c.known {
 			t.Errorf("%s: %v, %v, want %v, %v", c.what, got, known, c.want, c.known)
 		}
+	}
+	if got, _ := (syncView{"a", []Standby{quorum(5)}}).confirmed(levelApply); got != 4 {
+		t.Errorf("remote_apply: %v, want what is replayed", got)
 	}
 }

@@ -12,7 +12,6 @@ type topology struct {
 	era      atomic.Pointer[era] // read by every read
 	mu       sync.Mutex          // held to change it
 	writable int                 // nodes out of recovery
-	unsynced atomic.Bool         // a COMMIT on the primary would wait for a standby in vain
 	known    chan struct{}       // closed when the first primary is seen
 }
 
@@ -27,8 +26,11 @@ type era struct {
 // has reports whether a node was seen as a standby of the cluster, on the
 // primary's timeline: one that stayed on a dead timeline has a history of its own.
 func (e *era) has(v *view) bool {
-	return v.err == nil && v.standby && (e.primary == nil || v.system == e.system && v.pos.Timeline == e.timeline)
+	return v.err == nil && v.standby && e.same(v) && (e.primary == nil || v.pos.Timeline == e.timeline)
 }
+
+// same reports whether a node belongs to the cluster, by its system identifier.
+func (e *era) same(v *view) bool { return e.primary == nil || v.system == e.system }
 
 // publish takes in what was just seen of a node. It is called by the node's own
 // watcher only.
@@ -45,7 +47,7 @@ func (r *Router) publish(n *node, v view) {
 	}
 	if v.err == nil && !v.standby && r.acceptPrimary(n, v) {
 		r.history.add(sample{at: v.at, pos: v.pos})
-		r.publishSync(v)
+		r.publishSync(n, v)
 	}
 	r.countWritable()
 }
@@ -69,7 +71,7 @@ func (r *Router) acceptPrimary(n *node, v view) bool {
 	defer t.mu.Unlock()
 	now := t.era.Load()
 	switch {
-	case now.system != 0 && v.system != now.system:
+	case !now.same(&v), now.primary == nil && !r.isNewest(v):
 		return false
 	case now.primary == n && v.pos.Timeline == now.timeline:
 		return true
@@ -89,6 +91,20 @@ func (r *Router) acceptPrimary(n *node, v view) bool {
 	return true
 }
 
+// isNewest reports whether every node was asked once, and none that accepts writes
+// is on a newer timeline than v. The first to answer would else be followed at
+// start, be it a primary that was superseded long ago. A node that hangs delays a
+// start by connectTimeout and SampleTimeout at most.
+func (r *Router) isNewest(v view) bool {
+	for _, n := range r.nodes {
+		other := n.view.Load()
+		if other.at.IsZero() || other.err == nil && !other.standby && other.pos.Timeline > v.pos.Timeline {
+			return false
+		}
+	}
+	return true
+}
+
 // countWritable raises the alarm when two nodes accept writes. They may each
 // acknowledge orders that the other does not have; Leeway cannot fence either.
 func (r *Router) countWritable() {
@@ -97,7 +113,7 @@ func (r *Router) countWritable() {
 	defer t.mu.Unlock()
 	writable := 0
 	for _, n := range r.nodes {
-		if v := n.view.Load(); v.err == nil && !v.standby && v.system == t.era.Load().system {
+		if v := n.view.Load(); v.err == nil && !v.standby && t.era.Load().same(v) {
 			writable++
 		}
 	}
@@ -132,7 +148,7 @@ func (r *Router) currentPrimary() (*node, uint32) {
 	switch {
 	case v.err == nil && (v.standby || v.pos.Timeline != now.timeline || v.system != now.system):
 		return nil, now.timeline // demoted or replaced, and its successor is not seen yet
-	case v.err != nil && r.history.silentFor(time.Now()) > primaryGrace:
+	case v.err != nil && r.history.samples().silentFor(time.Now()) > primaryGrace:
 		return nil, now.timeline
 	}
 	return now.primary, now.timeline

@@ -46,8 +46,8 @@ func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) er
 			return err
 		}
 		v := r.judge(ctx, err, inWrite)
-		if v == elsewhere || v == replan {
-			r.dropWriters()
+		if v == elsewhere || v == demoted {
+			r.rediscover()
 		}
 		if !v.mayRetry(try) || !backOff(ctx, try) {
 			return told(v, err)
@@ -56,15 +56,19 @@ func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) er
 	}
 }
 
-// dropWriters closes the connection that has just failed, and with it all others
-// of its kind: a demoted primary answers pings as before and would fail every
-// one of them, and each holds plans of its own. Those in use end with their
-// transaction.
-func (r *Router) dropWriters() {
-	for _, n := range r.nodes {
+// condemn closes a connection that would fail again. What has been demoted, or is
+// read-only, answers the pool's pings as before, and its other connections would
+// each fail a transaction: they go, too, those in use with their transaction. A
+// connection that broke, or was not to be had, says nothing of the others; to close
+// those would make the first dial that fails an outage.
+func (n *node) condemn(conn *pgx.Conn, v verdict) {
+	switch v {
+	case demoted, replan:
 		n.write.Reset()
+		closeQuietly(conn)
+	case elsewhere:
+		closeQuietly(conn)
 	}
-	r.rediscover()
 }
 
 // backOff waits with full jitter and reports whether the context still lives.
@@ -91,8 +95,8 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 			return ErrNoPrimary
 		}
 	}
-	if err := r.mayCommit(primary); err != nil {
-		return err // at once: all connections may be waiting in a COMMIT
+	if primary.level.Load() != 0 && primary.refuses() {
+		return ErrNoSynchronousStandby // at once: all connections may be waiting in a COMMIT
 	}
 	conn, err := primary.write.Acquire(ctx)
 	if err != nil {
@@ -104,10 +108,11 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 			conn.Release()
 		}
 	}()
-	if err := r.mayCommit(primary); err != nil {
-		return err // the first connection has told what its COMMIT would wait for
+	if primary.refuses() {
+		return ErrNoSynchronousStandby // the first connection has told what its COMMIT would wait for
 	}
 	if err := runTx(ctx, conn.Conn(), fn); err != nil {
+		primary.condemn(conn.Conn(), classify(ctx, err, inWrite))
 		return err
 	}
 	committing = true // and the connection commit's own
@@ -130,7 +135,6 @@ func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx
 		return err
 	}
 	if conn.PgConn().ParameterStatus("in_hot_standby") == "on" {
-		_ = conn.Close(context.WithoutCancel(ctx))
 		return errDemoted
 	}
 	err := fn(ctx, conn)

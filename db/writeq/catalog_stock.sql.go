@@ -46,6 +46,50 @@ func (q *Queries) LockVariants(ctx context.Context, ids []id.ID) ([]LockVariants
 	return items, nil
 }
 
+const returnStock = `-- name: ReturnStock :execrows
+WITH line AS (
+    SELECT unnest($2::uuid[]) AS order_id, unnest($3::uuid[]) AS variant_id,
+        unnest($4::integer[]) AS quantity
+), returned AS (
+    UPDATE variants v
+    SET stock_quantity = v.stock_quantity + s.quantity, version = v.version + 1, updated_at = now()
+    FROM (SELECT l.variant_id, sum(l.quantity)::integer AS quantity FROM line l GROUP BY l.variant_id) s
+    WHERE v.id = s.variant_id
+    RETURNING v.id, v.stock_quantity - s.quantity AS before
+), running AS (
+    SELECT l.order_id, l.variant_id, l.quantity,
+        (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
+    FROM line l
+)
+INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
+SELECT l.variant_id, l.order_id, $1::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
+FROM running l
+JOIN returned r ON r.id = l.variant_id
+`
+
+type ReturnStockParams struct {
+	Kind       string
+	OrderIds   []id.ID
+	VariantIds []id.ID
+	Quantities []int32
+}
+
+// Any number of orders at once: each variant is updated once, by the sum, and the
+// ledger then tells the orders apart, one after the other, as if they had come so. One
+// UPDATE, and so one lock of the products behind it, in id order.
+func (q *Queries) ReturnStock(ctx context.Context, arg ReturnStockParams) (int64, error) {
+	result, err := q.db.Exec(ctx, returnStock,
+		arg.Kind,
+		arg.OrderIds,
+		arg.VariantIds,
+		arg.Quantities,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const takeStock = `-- name: TakeStock :execrows
 WITH taken AS (
     UPDATE variants v

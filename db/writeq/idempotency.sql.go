@@ -45,6 +45,33 @@ func (q *Queries) ClaimKey(ctx context.Context, arg ClaimKeyParams) (ClaimKeyRow
 	return i, err
 }
 
+const forgetKeys = `-- name: ForgetKeys :execrows
+WITH old AS MATERIALIZED (
+    SELECT o.caller, o.route, o.key FROM idempotency_keys o
+    WHERE o.created_at < now() - make_interval(secs => $1::float8)
+    ORDER BY o.created_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM idempotency_keys k
+USING old
+WHERE k.caller = old.caller AND k.route = old.route AND k.key = old.key
+`
+
+type ForgetKeysParams struct {
+	KeptSeconds float64
+	MaxKeys     int32
+}
+
+// Removes the oldest of the keys whose time is over, and none that is in use.
+func (q *Queries) ForgetKeys(ctx context.Context, arg ForgetKeysParams) (int64, error) {
+	result, err := q.db.Exec(ctx, forgetKeys, arg.KeptSeconds, arg.MaxKeys)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const keepAnswer = `-- name: KeepAnswer :exec
 UPDATE idempotency_keys SET status = $1::smallint, response = $2
 WHERE caller = $3 AND route = $4 AND key = $5

@@ -52,11 +52,10 @@ type problem struct {
 	} `json:"lines"`
 }
 
-// decode panics on what is no JSON at all: then the shop is not worth a check.
+// decode leaves the zero value of what cannot be read; the checker then misses
+// what the answer should have held.
 func decode[T any](body []byte) (v T) {
-	if err := json.Unmarshal(body, &v); err != nil {
-		panic("the shop answered " + string(body))
-	}
+	_ = json.Unmarshal(body, &v)
 	return v
 }
 

@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -22,8 +24,8 @@ type app struct {
 	name   string
 	binary string
 	env    []string
-	log    string // its output, of all its lives
-	url    string
+	log    string                 // its output, of all its lives
+	url    atomic.Pointer[string] // clients ask while it is started anew
 
 	cmd  *exec.Cmd
 	gone chan struct{}
@@ -68,7 +70,7 @@ func (a *app) start(ctx context.Context) error {
 		return err
 	}
 	a.cmd = exec.CommandContext(context.WithoutCancel(ctx), a.binary, "serve")
-	a.cmd.Env, a.cmd.Stderr = append(os.Environ(), a.env...), writer
+	a.cmd.Env, a.cmd.Stderr = append(foreignEnv(), a.env...), writer
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
 	err = a.cmd.Start()
 	writer.Close()
@@ -84,13 +86,19 @@ func (a *app) start(ctx context.Context) error {
 		close(gone)
 	}(a.cmd, a.gone)
 	select {
-	case a.url = <-url:
+	case at := <-url:
+		a.url.Store(&at)
 		return nil
 	case <-a.gone:
 		return fmt.Errorf("the shop ended at once; see %s", a.log)
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("the shop does not say where it serves; see %s", a.log), ctx.Err())
 	}
+}
+
+// foreignEnv is the environment without what would configure a shop.
+func foreignEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SHOP_") })
 }
 
 // follow copies the process's output into its log.
@@ -119,6 +127,9 @@ func (a *app) kill() {
 
 // stop asks it to end, and kills it if it takes its time.
 func (a *app) stop() {
+	if a.gone == nil {
+		return // it never began
+	}
 	_ = a.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-a.gone:

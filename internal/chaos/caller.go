@@ -106,7 +106,7 @@ func (c *caller) newRequest(ctx context.Context, app *app, r request, tokens []s
 		}
 		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, app.url+r.path, body)
+	req, err := http.NewRequestWithContext(ctx, r.method, *app.url.Load()+r.path, body)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,7 +52,6 @@ func appKilled(ctx context.Context, w *world) error {
 			return err
 		}
 	}
-	w.expectAcksBeforeKill()
 	return nil
 }
 
@@ -114,6 +114,7 @@ func noStandby(ctx context.Context, w *world) error {
 	}
 	w.expect("unreplicated", cancels == 0, "%d CancelRequests were sent to the primary", cancels)
 	w.bit(int64(count(w.record.since(frozen), withCode("no_synchronous_standby"))))
+	w.expectQuickRefusals(frozen)
 	w.browsingWentOn(began)
 	healed := w.record.mark()
 	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Thaw(ctx) }); err != nil {
@@ -121,6 +122,20 @@ func noStandby(ctx context.Context, w *world) error {
 	}
 	w.recovers(ctx, healed, "write", recoveredWrites, taken)
 	return nil
+}
+
+// expectQuickRefusals: half of those who were refused since m knew it soon.
+func (w *world) expectQuickRefusals(m mark) {
+	var took []time.Duration
+	for _, op := range w.record.since(m) {
+		if op.Code == "no_synchronous_standby" {
+			took = append(took, op.Return-op.Call)
+		}
+	}
+	slices.Sort(took)
+	if len(took) > 0 {
+		w.expect("behaviour", took[len(took)/2] < 250*time.Millisecond, "refusals took %v and more", took[len(took)/2])
+	}
 }
 
 // visibleOrders counts after a moment in which those that were confirmed come out.
@@ -134,7 +149,6 @@ func (w *world) visibleOrders(ctx context.Context, n *pgcluster.Node, after time
 // them, not even who asks again, because the next failover loses them.
 func cancelledWait(ctx context.Context, w *world) error {
 	old := w.node("primary")
-	w.expectAcksBeforeKill()
 	buyers, carts, err := w.fullCarts(ctx, 6)
 	if err != nil {
 		return err
@@ -160,16 +174,8 @@ func cancelledWait(ctx context.Context, w *world) error {
 	if err := w.healLinks(); err != nil {
 		return err
 	}
-	next, other, err := w.best(ctx)
-	if err != nil {
-		return err
-	}
-	promoted, err := w.promote(ctx, next, other)
-	if err != nil {
-		return err
-	}
-	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
-	return nil
+	_, _, err = w.takeOver(ctx)
+	return err
 }
 
 // fullCarts are ready to be checked out.

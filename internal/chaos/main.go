@@ -37,11 +37,9 @@ type options struct {
 	Dir     string `help:"Where logs and histories of failed runs are left. Default: a new temporary folder." type:"path"`
 	Keep    bool   `help:"Keep the logs of runs that went well, too."`
 
-	seed      uint64
-	dir       string
-	keep      bool
-	binary    string
-	waitLimit time.Duration
+	dir       string        // Dir, or the temporary one
+	binary    string        // the shop that is played with
+	waitLimit time.Duration // how long a fault may take to show what it must
 }
 
 func main() {
@@ -64,11 +62,14 @@ const waitLimit = 10 * time.Second
 // run plays everything that was asked for, and reports whether all of it went well.
 func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	start := time.Now()
-	o.seed, o.keep, o.waitLimit = o.Seed, o.Keep, waitLimit
+	o.waitLimit = waitLimit
 	if o.dir = o.Dir; o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "leeway-chaos-"); err != nil {
 			return false, err
 		}
+	}
+	if len(o.scenarios())+len(o.mutants()) == 0 {
+		return false, fmt.Errorf("no fault and no mutant is named %q; a run without --only lists them", o.Only)
 	}
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -78,28 +79,48 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	if err := build(ctx, root, o.binary, nil); err != nil {
 		return false, err
 	}
-	ok = true
-	if o.Faults {
-		ok = o.playMatrix(ctx, out)
+	ok = o.playMatrix(ctx, out)
+	ok = o.playMutants(ctx, root, out) && ok
+	if err := ctx.Err(); err != nil {
+		return false, err
 	}
-	if o.Mutants && ctx.Err() == nil {
-		ok = o.playMutants(ctx, root, out) && ok
+	verdict := fmt.Sprintf("%d faults: every promise held; %d mutants: every one was caught", len(o.scenarios()), len(o.mutants()))
+	if !ok {
+		verdict = "FAILED; what was left is in " + o.dir
 	}
-	fmt.Fprintf(out, "\n%s after %.0f s\n", map[bool]string{true: "all promises held, and every mutant was caught", false: "FAILED"}[ok], time.Since(start).Seconds())
+	fmt.Fprintf(out, "\n%s, after %.0f s\n", verdict, time.Since(start).Seconds())
 	if ok && o.Dir == "" {
 		return true, os.RemoveAll(o.dir)
 	}
-	return ok, ctx.Err()
+	return ok, nil
 }
 
 func (o options) wanted(name string) bool { return strings.Contains(name, o.Only) }
 
-func (o options) playMatrix(ctx context.Context, out io.Writer) bool {
-	var todo []scenario
+// scenarios are those that were asked for.
+func (o options) scenarios() (todo []scenario) {
 	for _, s := range matrix {
-		if o.wanted(s.name) && (s.short || !o.Short) {
+		if o.Faults && o.wanted(s.name) && (s.short || !o.Short) {
 			todo = append(todo, s)
 		}
+	}
+	return todo
+}
+
+// mutants are those that were asked for.
+func (o options) mutants() (todo []mutant) {
+	for _, m := range mutants {
+		if o.Mutants && o.wanted(m.name) && (m.short || !o.Short) {
+			todo = append(todo, m)
+		}
+	}
+	return todo
+}
+
+func (o options) playMatrix(ctx context.Context, out io.Writer) bool {
+	todo := o.scenarios()
+	if len(todo) == 0 {
+		return true
 	}
 	results := lanes(ctx, o.Lanes, todo, func(s scenario) *result {
 		r := play(ctx, o, s)
@@ -139,11 +160,9 @@ func (m mutantResult) verdict() string {
 }
 
 func (o options) playMutants(ctx context.Context, root string, out io.Writer) bool {
-	var todo []mutant
-	for _, m := range mutants {
-		if o.wanted(m.name) && (m.short || !o.Short) {
-			todo = append(todo, m)
-		}
+	todo := o.mutants()
+	if len(todo) == 0 {
+		return true
 	}
 	fmt.Fprintln(out)
 	results := lanes(ctx, o.Lanes, todo, func(m mutant) mutantResult {

@@ -61,7 +61,7 @@ var mutants = []mutant{
 		name: "compares LSNs without their timeline", scenario: "stranded standby", check: "I1",
 		edits: []edit{
 			{"db/fresh/position.go", "p.Timeline == floor.Timeline && p.LSN >= floor.LSN", "p.LSN >= floor.LSN"},
-			{"db/fresh/topology.go", "v.system == e.system && v.pos.Timeline == e.timeline", "v.system == e.system"},
+			{"db/fresh/topology.go", "e.same(v) && (e.primary == nil || v.pos.Timeline == e.timeline)", "e.same(v)"},
 			{"db/fresh/route.go", "if !era.has(v) || n.damaged.Load() || !floor.IsZero() && v.pos.Timeline != floor.Timeline {", "if !era.has(v) || n.damaged.Load() {"},
 		},
 	},
@@ -81,6 +81,7 @@ var mutants = []mutant{
 		edits: []edit{{"db/fresh/route.go", "	d.carrier.raise(l.stamp)\n", ""}},
 	},
 	{
+		// The monitor of today forgets; this one remembers the furthest that it saw.
 		name: "accepts on the monitor's view", scenario: "restarted behind its past", check: "I1",
 		edits: []edit{
 			{"db/fresh/topology.go", "	before := n.view.Swap(&v)\n", `	if v.err == nil && v.standby {
@@ -99,8 +100,8 @@ var mutants = []mutant{
 	{
 		name: "takes an unknown lag for none", scenario: "everything cut", check: "G2",
 		edits: []edit{
-			{"db/fresh/history.go", "	if i == len(samples) {\n		return Position{}, false\n	}\n	return samples[i].pos, true", "	if i == len(samples) {\n		return Position{}, true\n	}\n	return samples[i].pos, true"},
-			{"db/fresh/history.go", "	return max(0, age(now, samples[i-1].at)), true", "	if h.silentFor(now) > time.Second {\n		return 0, true\n	}\n	return max(0, age(now, samples[i-1].at)), true"},
+			{"db/fresh/history.go", "	if i == len(s) {\n		return Position{}, false\n	}\n", "	if i == len(s) {\n		return Position{}, true\n	}\n"},
+			{"db/fresh/history.go", "	return max(0, age(now, s[i-1].at)), true", "	if s.silentFor(now) > time.Second {\n		return 0, true\n	}\n	return max(0, age(now, s[i-1].at)), true"},
 		},
 	},
 	{
@@ -153,17 +154,20 @@ SELECT * FROM found UNION ALL SELECT * FROM made
 		async: true,
 	},
 	{
-		name: "stays with a demoted primary (25006)", scenario: "failover and rejoin", check: "recovery",
+		name: "never follows a promotion", scenario: "failover and rejoin", check: "recovery",
 		edits: []edit{
 			{"db/fresh/topology.go", "case v.pos.Timeline <= now.timeline:", "case now.primary != nil:"},
 		},
+	},
+	{
+		name: "keeps connections on 25006", scenario: "read-only for a while", check: "recovery",
+		edits: []edit{{"db/fresh/write.go", "	switch v {\n	case demoted, replan:\n", "	switch v {\n	case demoted:\n	case replan:\n"}},
 	},
 	{
 		name: "falls back without a cap", scenario: "all replicas killed", check: "cap",
 		edits: []edit{
 			{"db/fresh/bulkhead.go", "func (b *bulkhead) enter(ctx context.Context) error {\n", "func (b *bulkhead) enter(ctx context.Context) error {\n	if true {\n		return nil\n	}\n"},
 			{"db/fresh/bulkhead.go", "func (b *bulkhead) leave() { <-b.slots }", "func (b *bulkhead) leave() {}"},
-			{"db/fresh/node.go", `"leeway-fallback", c.FallbackConns)`, `"leeway-fallback", 64)`},
 		},
 	},
 	{

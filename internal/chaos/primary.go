@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -27,8 +29,20 @@ func notNow(op checker.Op) bool { return op.Status == 503 || op.Status == 504 }
 // primaryKilled: it comes back by itself, after crash recovery.
 func primaryKilled(ctx context.Context, w *world) error {
 	primary := w.node("primary")
+	return w.primaryGone(ctx, primary.Kill, primary.Start)
+}
+
+// primaryFrozen: it accepts connections and answers nothing, whatever it was about
+// to do. Nobody waits for it beyond a deadline (which the checker looks at).
+func primaryFrozen(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	return w.primaryGone(ctx, primary.Freeze, primary.Thaw)
+}
+
+// primaryGone: nobody takes over.
+func (w *world) primaryGone(ctx context.Context, begin, end func(context.Context) error) error {
 	began := w.record.mark()
-	if err := primary.Kill(ctx); err != nil {
+	if err := begin(ctx); err != nil {
 		return err
 	}
 	w.await(ctx, began, "writes are refused", fewRefused, notNow)
@@ -36,7 +50,7 @@ func primaryKilled(ctx context.Context, w *world) error {
 	w.bit(int64(count(w.record.since(began), notNow)))
 	w.listsWentOn(began)
 	healed := w.record.mark()
-	if err := primary.Start(ctx); err != nil {
+	if err := end(ctx); err != nil {
 		return err
 	}
 	w.recovers(ctx, healed, "write", recoveredWrites, taken)
@@ -55,7 +69,8 @@ func backendKilled(ctx context.Context, w *world) error {
 	if err := syscall.Kill(int(pid), syscall.SIGKILL); err != nil {
 		return err
 	}
-	w.bit(1)
+	w.await(ctx, began, "clients feel it", 1, func(op checker.Op) bool { return unknown(op) || notNow(op) })
+	w.bit(int64(count(w.record.since(began), func(op checker.Op) bool { return unknown(op) || notNow(op) })))
 	w.recovers(ctx, began, "write", 5*time.Second, func(op checker.Op) bool { return taken(op) && op.Call > began.at+50*time.Millisecond })
 	w.await(ctx, w.record.mark(), "checkouts go on", 30, acknowledged)
 	w.listsWentOn(began)
@@ -126,6 +141,19 @@ func (w *world) promote(ctx context.Context, next, other *pgcluster.Node) (promo
 	return promoted, other.Rejoin(ctx)
 }
 
+// takeOver makes the better standby the primary, and expects writes there in time.
+func (w *world) takeOver(ctx context.Context) (next *pgcluster.Node, promoted mark, err error) {
+	next, other, err := w.best(ctx)
+	if err != nil {
+		return nil, mark{}, err
+	}
+	if promoted, err = w.promote(ctx, next, other); err != nil {
+		return nil, mark{}, err
+	}
+	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
+	return next, promoted, nil
+}
+
 // failOver: the primary is gone for good, and the better standby takes over. The
 // old one comes back as a standby and serves when it has proven itself.
 func failOver(ctx context.Context, w *world) error {
@@ -145,19 +173,13 @@ func failOver(ctx context.Context, w *world) error {
 		return err
 	}
 	w.await(ctx, began, "writes are refused", fewRefused, notNow)
-	w.expectAcksBeforeKill()
 	if err := w.healLinks(); err != nil {
 		return err
 	}
-	next, other, err := w.best(ctx)
+	next, promoted, err := w.takeOver(ctx)
 	if err != nil {
 		return err
 	}
-	promoted, err := w.promote(ctx, next, other)
-	if err != nil {
-		return err
-	}
-	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
 	w.await(ctx, promoted, "checkouts go on", 30, acknowledged)
 	w.listsWentOn(began)
 	w.bit(int64(count(w.record.since(began), notNow)))
@@ -173,11 +195,6 @@ func failOver(ctx context.Context, w *world) error {
 	rejoined := w.record.mark()
 	w.recovers(ctx, rejoined, "rejoined", 5*time.Second, fromNode(old.Name()))
 	return nil
-}
-
-func (w *world) expectAcksBeforeKill() {
-	acks := count(w.record.all(), acknowledged)
-	w.expect("acks", acks >= minAcks, "only %d checkouts were acknowledged before the kill", acks)
 }
 
 func (w *world) expectTimeline(ctx context.Context, primary string, timeline uint32) {
@@ -200,8 +217,7 @@ func (w *world) rewound(ctx context.Context) (n float64) {
 
 // strandedStandby: one standby stays on the dead timeline, with an LSN that is
 // numerically ahead of everything that its successor writes. It must answer
-// nothing. (A former primary that is started as a standby without pg_rewind is in
-// the same state.)
+// nothing.
 func strandedStandby(ctx context.Context, w *world) error {
 	old, next, stranded := w.node("primary"), w.node("replica-1"), w.node("replica-2")
 	// What follows reaches one standby only, and is nobody's order: the shops rest.
@@ -222,7 +238,6 @@ func strandedStandby(ctx context.Context, w *world) error {
 	if err := old.Kill(ctx); err != nil {
 		return err
 	}
-	w.expectAcksBeforeKill()
 	if err := w.streams[next.Name()].Heal(); err != nil {
 		return err
 	}
@@ -313,24 +328,106 @@ func quorumOverlap(ctx context.Context, w *world) error {
 	}
 	m := w.record.mark()
 	w.await(ctx, m, "orders that one standby has", 10, acknowledged)
-	w.expectAcksBeforeKill()
+	w.bit(int64(count(w.record.since(m), acknowledged)))
 	if err := old.Kill(ctx); err != nil {
 		return err
 	}
 	_, _, err := w.best(ctx)
 	w.expect("behaviour", errors.Is(err, errQuorum), "a promotion was allowed without replica-2 (%v)", err)
-	w.bit(1)
 	if err := silent.Thaw(ctx); err != nil {
 		return err
 	}
-	next, other, err := w.best(ctx)
+	_, _, err = w.takeOver(ctx)
+	return err
+}
+
+// primaryPostmasterFrozen: sessions answer and no new one is let in. What the shops
+// have connected goes on.
+func primaryPostmasterFrozen(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	began := w.record.mark()
+	if err := primary.FreezeProcess(ctx, pgcluster.Postmaster); err != nil {
+		return err
+	}
+	w.await(ctx, began, "checkouts go on", 50, acknowledged)
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	if _, err := w.connect(short, primary); err != nil {
+		w.bit(1)
+	}
+	w.listsWentOn(began)
+	return primary.Thaw(ctx)
+}
+
+// readOnlyForAWhile: the sessions of the role that writes become read-only, as a
+// managed service does it before a demotion or when its disk is full, and then no
+// more. Sessions from the time between stay read-only for as long as they live: a
+// pool that keeps them fails long after the cause is gone.
+func readOnlyForAWhile(ctx context.Context, w *world) error {
+	primary := w.node("primary")
+	began := w.record.mark()
+	if err := w.exec(ctx, primary, "ALTER ROLE shop_rw SET default_transaction_read_only = on"); err != nil {
+		return err
+	}
+	if err := w.exec(ctx, primary, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leeway-write' AND wait_event IS DISTINCT FROM 'SyncRep'"); err != nil {
+		return err
+	}
+	w.await(ctx, began, "every write is refused", 4*clients, notNow)
+	w.bit(int64(count(w.record.since(began), notNow)))
+	w.listsWentOn(began)
+	if err := w.exec(ctx, primary, "ALTER ROLE shop_rw RESET default_transaction_read_only"); err != nil {
+		return err
+	}
+	healed := w.record.mark()
+	w.recovers(ctx, healed, "write", recoveredWrites, taken)
+	again := w.record.mark()
+	w.await(ctx, again, "checkouts go on", 20, acknowledged)
+	refused := count(w.record.since(again), notNow)
+	w.expect("recovery", refused == 0, "%d requests met sessions of the time before", refused)
+	return nil
+}
+
+// rejoinWithoutRewind: the old primary, with a row that nobody else has, is started
+// as a standby as it is. It shows that row, and its LSN is above the fork: it must
+// answer nothing until it was rejoined properly.
+func rejoinWithoutRewind(ctx context.Context, w *world) error {
+	old := w.node("primary")
+	began := w.record.mark()
+	for _, link := range w.streams {
+		link.BlackHole()
+	}
+	if err := w.exec(ctx, old, "SET synchronous_commit = local; CREATE TABLE phantom AS SELECT repeat('x', 1000) FROM generate_series(1, 8000)"); err != nil {
+		return err
+	}
+	if err := old.Kill(ctx); err != nil {
+		return err
+	}
+	if err := w.healLinks(); err != nil {
+		return err
+	}
+	if _, _, err := w.takeOver(ctx); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(w.cluster.Dir(), old.Name(), "standby.signal"), nil, 0o644); err != nil {
+		return err
+	}
+	if err := old.Start(ctx); err != nil {
+		return err
+	}
+	phantom, err := w.ask(ctx, old, "SELECT count(*) FROM pg_class WHERE relname = 'phantom' AND pg_is_in_recovery()")
 	if err != nil {
 		return err
 	}
-	promoted, err := w.promote(ctx, next, other)
-	if err != nil {
+	w.bit(phantom)
+	started := w.record.mark()
+	w.await(ctx, started, "checkouts go on", 40, acknowledged)
+	w.await(ctx, started, "browsing goes on", 4*fewBrowse, isBrowsing)
+	served := count(w.record.since(started), fromNode(old.Name()))
+	w.expect("eligible", served == 0, "%d reads were served by a node that was not rewound", served)
+	w.listsWentOn(began)
+	if err := old.Rejoin(ctx); err != nil {
 		return err
 	}
-	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
+	w.recovers(ctx, w.record.mark(), "rejoined", 5*time.Second, fromNode(old.Name()))
 	return nil
 }

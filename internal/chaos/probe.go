@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -40,7 +42,7 @@ func (s *stamper) follow(node *pgcluster.Node) {
 // hangUp is called with s.mu held.
 func (s *stamper) hangUp() {
 	if s.conn != nil {
-		s.conn.PgConn().Conn().Close() // and no CancelRequest
+		s.conn.PgConn().Conn().Close()
 		s.conn = nil
 	}
 }
@@ -64,7 +66,20 @@ func (s *stamper) connect(ctx context.Context) *pgx.Conn {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	s.conn, _ = pgx.Connect(ctx, s.node.DSN("shop_owner")) // nil on an error
+	config, err := pgx.ParseConfig(s.node.DSN("shop_owner"))
+	if err != nil {
+		panic(err) // pgcluster made it
+	}
+	// The driver sends a CancelRequest whenever it gives a connection up.
+	dialled := false
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dialled {
+			return nil, errors.New("no CancelRequest")
+		}
+		dialled = true
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	s.conn, _ = pgx.ConnectConfig(ctx, config) // nil on an error
 	return s.conn
 }
 

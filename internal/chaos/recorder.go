@@ -68,6 +68,14 @@ func (r *recorder) since(m mark) []checker.Op {
 	return ops
 }
 
+// answeredSince returns the operations that returned after the mark, also those that
+// were under way at it.
+func (r *recorder) answeredSince(m mark) []checker.Op {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.ops[m.index:])
+}
+
 func (r *recorder) all() []checker.Op {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -30,7 +30,7 @@ type replicationView struct {
 func (w *world) replication(ctx context.Context, a *app) (v replicationView, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/v1/replication", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, *a.url.Load()+"/v1/replication", nil)
 	if err != nil {
 		return v, err
 	}

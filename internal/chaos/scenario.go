@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,7 +92,7 @@ func play(ctx context.Context, o options, s scenario) *result {
 		w.err = err
 	}
 	w.took = time.Since(start)
-	if w.ok() && !o.keep {
+	if w.ok() && !o.Keep {
 		_ = os.RemoveAll(dir) // the logs of a run that went well
 	}
 	return &w.result
@@ -106,10 +107,10 @@ func (w *world) play(ctx context.Context) error {
 	}
 	w.stopLoad()
 	if err != nil {
-		return err
+		return errors.Join(err, w.save(w.asked()))
 	}
 	if err := w.settle(ctx); err != nil {
-		return fmt.Errorf("settle: %w", err)
+		return errors.Join(fmt.Errorf("settle: %w", err), w.save(w.asked()))
 	}
 	h, err := w.history(ctx)
 	if err != nil {
@@ -118,7 +119,7 @@ func (w *world) play(ctx context.Context) error {
 	w.ops, w.report = h.Ops, checker.Check(h)
 	w.expect("bit", w.bites > 0, "the fault was not felt")
 	w.expectAnswers()
-	if !w.ok() {
+	if !w.ok() || w.keep {
 		return w.save(h)
 	}
 	return nil
@@ -202,7 +203,7 @@ func (w *world) recovers(ctx context.Context, m mark, what string, limit time.Du
 
 // browsingWentOn expects that nobody who only looks was refused since m.
 func (w *world) browsingWentOn(m mark) {
-	for _, op := range w.record.since(m) {
+	for _, op := range w.record.answeredSince(m) {
 		if isBrowsing(op) {
 			w.expect("browse", op.Outcome == checker.OK, "%s was answered %d %s (%s) after %v",
 				op.Kind, op.Status, op.Code, op.Outcome, op.Return-op.Call)
@@ -214,12 +215,25 @@ func (w *world) browsingWentOn(m mark) {
 // token: a list is then answered by a replica and labelled. A token that no replica
 // has reached, and a product page whose age nobody can prove, are rightly refused.
 func (w *world) listsWentOn(m mark) {
-	for _, op := range w.record.since(m) {
+	for _, op := range w.record.answeredSince(m) {
 		if op.Kind == checker.Browse && op.TokenIn == (checker.Position{}) {
 			w.expect("browse", op.Outcome == checker.OK, "%s was answered %d %s (%s) after %v",
 				op.Kind, op.Status, op.Code, op.Outcome, op.Return-op.Call)
 		}
 	}
+}
+
+// browsingWasHeldUp expects that nobody who browses waited longer than limit after m,
+// and tells the longest.
+func (w *world) browsingWasHeldUp(m mark, limit time.Duration) {
+	longest := time.Duration(0)
+	for _, op := range w.record.answeredSince(m) {
+		if isBrowsing(op) {
+			longest = max(longest, op.Return-max(op.Call, m.at))
+		}
+	}
+	w.recovery += fmt.Sprintf("held up %.2fs ", longest.Seconds())
+	w.expect("recovery", longest <= limit, "somebody who browses was held up for %v", longest)
 }
 
 // taken is a transaction that was answered.

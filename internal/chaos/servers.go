@@ -22,15 +22,16 @@ func recoveryConflicts(ctx context.Context, w *world) error {
 		err := w.exec(ctx, w.node("primary"), "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE; SELECT pg_current_xact_id(); COMMIT")
 		return err == nil && count(w.record.since(began), because("conflict")) >= 5
 	})
-	conflicts := int64(0)
-	for _, n := range w.standbys() {
-		c, err := w.ask(ctx, n, "SELECT confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock FROM pg_stat_database_conflicts WHERE datname = current_database()")
-		if err != nil {
-			return err
+	w.awaitThat(ctx, "the standbys count conflicts", func() bool {
+		conflicts := int64(0)
+		for _, n := range w.standbys() { // which may cancel the question, too
+			c, err := w.ask(ctx, n, "SELECT confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock FROM pg_stat_database_conflicts WHERE datname = current_database()")
+			if err == nil {
+				conflicts += c
+			}
 		}
-		conflicts += c
-	}
-	w.expect("behaviour", conflicts > 0, "no standby counts a conflict")
+		return conflicts > 0
+	})
 	w.bit(int64(count(w.record.since(began), because("conflict"))))
 	w.browsingWentOn(began)
 	return nil
@@ -51,7 +52,6 @@ func connectionsExhausted(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	w.bit(int64(len(taken)))
 	if err := victim.start(ctx); err != nil {
 		return err
 	}
@@ -61,6 +61,10 @@ func connectionsExhausted(ctx context.Context, w *world) error {
 	w.await(ctx, m, "the new one browses", fewRefused, func(op checker.Op) bool {
 		return op.App == victim.name && op.Kind == checker.Browse && op.Outcome == checker.OK
 	})
+	w.bit(int64(count(w.record.since(m), func(op checker.Op) bool { return op.App == victim.name && notNow(op) })))
+	if _, err := w.ask(ctx, w.node("primary"), "SELECT 1"); err != nil { // by a connection that is kept for superusers
+		w.expect("behaviour", false, "nobody can look at the server: %v", err)
+	}
 	release()
 	taken = nil
 	healed := w.record.mark()

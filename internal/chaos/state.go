@@ -137,12 +137,17 @@ func (w *world) awaitReplay(ctx context.Context, primary, standby *pgcluster.Nod
 	return nil
 }
 
-// history collects what the check needs, at rest.
-func (w *world) history(ctx context.Context) (checker.History, error) {
-	h := checker.History{
+// asked is the history without what the nodes hold.
+func (w *world) asked() checker.History {
+	return checker.History{
 		Deadline: min(requestTimeout, w.clientPatience), Slack: slack,
 		Stock: w.initial, Ops: w.record.all(), Stamps: w.record.stamps,
 	}
+}
+
+// history collects what the check needs, at rest.
+func (w *world) history(ctx context.Context) (checker.History, error) {
+	h := w.asked()
 	primary, err := w.cluster.Primary(ctx)
 	if err != nil {
 		return h, err

@@ -27,6 +27,7 @@ import (
 // the shop, each a process, and a link on every wire between them.
 type world struct {
 	seed uint64
+	keep bool   // also the history of a run that went well
 	dir  string // logs, and the history of a run that failed
 
 	cluster *pgcluster.Cluster
@@ -69,7 +70,7 @@ const (
 // newWorld starts everything; on an error it leaves nothing behind.
 func newWorld(ctx context.Context, o options, s scenario, dir string) (w *world, err error) {
 	w = &world{
-		seed: o.seed, dir: dir, record: newRecorder(),
+		seed: o.Seed, keep: o.Keep, dir: dir, record: newRecorder(),
 		toDB: map[string]*faults.PGLink{}, streams: map[string]*faults.Link{},
 		http:           &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		clientPatience: requestTimeout + 2*time.Second, shopperPatience: 8 * time.Second, waitLimit: o.waitLimit,
@@ -182,10 +183,10 @@ func (w *world) startApps(ctx context.Context, o options) error {
 		}
 		password, _ := reader.Password()
 		a := newApp(name, o.binary, w.dir, nodes, reader.Username(), password, tokenKey)
+		w.apps = append(w.apps, a)
 		if err := a.start(ctx); err != nil {
 			return err
 		}
-		w.apps = append(w.apps, a)
 	}
 	for _, a := range w.apps {
 		if err := w.awaitReady(ctx, a); err != nil {

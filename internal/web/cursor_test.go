@@ -14,26 +14,29 @@ func TestCursorOpensOnItsList(t *testing.T) {
 	t.Parallel()
 	// The longest key of the shop: an id and a name of 200 runes of 4 bytes.
 	for _, key := range []string{"", "k", strings.Repeat("\xff", 16) + strings.Repeat("😀", 200)} {
-		cursor := web.NewCursor("products by name", []byte(key))
-		if got, err := web.OpenCursor(cursor, "products by name"); err != nil || string(got) != key {
-			t.Errorf("a key of %d bytes came back as %q, %v", len(key), got, err)
+		for _, bookmark := range []string{"", "b", strings.Repeat("B", 50)} {
+			cursor := web.NewCursor("products by name", bookmark, []byte(key))
+			gotBookmark, got, err := web.OpenCursor(cursor, "products by name")
+			if err != nil || string(got) != key || gotBookmark != bookmark {
+				t.Errorf("a key of %d bytes came back as %q, behind %q, %v", len(key), got, gotBookmark, err)
+			}
 		}
 	}
 }
 
 func TestOpenCursorRefuses(t *testing.T) {
 	t.Parallel()
-	good := web.NewCursor("list", []byte("key"))
+	good := web.NewCursor("list", "", []byte("key"))
 	raw, err := base64.RawURLEncoding.DecodeString(good)
 	if err != nil {
 		t.Fatal(err)
 	}
 	raw[0]++
 	// 13 bytes: the last character has 2 bits of them and 4 that are 0.
-	stray := []byte(web.NewCursor("list", []byte("keys")))
+	stray := []byte(web.NewCursor("list", "", []byte("key")))
 	stray[len(stray)-1]++
 	for name, cursor := range map[string]string{
-		"another list's":  web.NewCursor("other", []byte("key")),
+		"another list's":  web.NewCursor("other", "", []byte("key")),
 		"another version": base64.RawURLEncoding.EncodeToString(raw),
 		"empty":           "",
 		"head cut":        good[:8],
@@ -41,9 +44,10 @@ func TestOpenCursorRefuses(t *testing.T) {
 		"padded":          good + "=",
 		"newline inside":  good[:4] + "\n" + good[4:],
 		"stray bits":      string(stray),
-		"too long":        web.NewCursor("list", bytes.Repeat([]byte("k"), 1530)),
+		"bookmark cut":    web.NewCursor("list", "bookmark", nil)[:18],
+		"too long":        web.NewCursor("list", "", bytes.Repeat([]byte("k"), 1530)),
 	} {
-		key, err := web.OpenCursor(cursor, "list")
+		_, key, err := web.OpenCursor(cursor, "list")
 		if !errors.Is(err, web.InvalidCursor) || key != nil {
 			t.Errorf("%s: %q, %v; want InvalidCursor", name, key, err)
 		}
@@ -51,11 +55,11 @@ func TestOpenCursorRefuses(t *testing.T) {
 }
 
 func FuzzOpenCursor(f *testing.F) {
-	f.Add(web.NewCursor("list", []byte("key")))
+	f.Add(web.NewCursor("list", "mark", []byte("key")))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, cursor string) {
-		key, err := web.OpenCursor(cursor, "list")
-		if err == nil && web.NewCursor("list", key) != cursor {
+		bookmark, key, err := web.OpenCursor(cursor, "list")
+		if err == nil && web.NewCursor("list", bookmark, key) != cursor {
 			t.Errorf("%q has a second spelling", cursor)
 		}
 	})

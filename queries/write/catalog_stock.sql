@@ -18,3 +18,26 @@ WITH taken AS (
 )
 INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
 SELECT t.id, @order_id::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.after FROM taken t;
+
+-- name: ReturnStock :execrows
+-- Any number of orders at once: each variant is updated once, by the sum, and the
+-- ledger then tells the orders apart, one after the other, as if they had come so. One
+-- UPDATE, and so one lock of the products behind it, in id order.
+WITH line AS (
+    SELECT unnest(@order_ids::uuid[]) AS order_id, unnest(@variant_ids::uuid[]) AS variant_id,
+        unnest(@quantities::integer[]) AS quantity
+), returned AS (
+    UPDATE variants v
+    SET stock_quantity = v.stock_quantity + s.quantity, version = v.version + 1, updated_at = now()
+    FROM (SELECT l.variant_id, sum(l.quantity)::integer AS quantity FROM line l GROUP BY l.variant_id) s
+    WHERE v.id = s.variant_id
+    RETURNING v.id, v.stock_quantity - s.quantity AS before
+), running AS (
+    SELECT l.order_id, l.variant_id, l.quantity,
+        (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
+    FROM line l
+)
+INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
+SELECT l.variant_id, l.order_id, @kind::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
+FROM running l
+JOIN returned r ON r.id = l.variant_id;

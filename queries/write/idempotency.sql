@@ -11,3 +11,16 @@ RETURNING k.fingerprint, k.status, k.response;
 -- name: KeepAnswer :exec
 UPDATE idempotency_keys SET status = @status::smallint, response = @response
 WHERE caller = @caller AND route = @route AND key = @key;
+
+-- name: ForgetKeys :execrows
+-- Removes the oldest of the keys whose time is over, and none that is in use.
+WITH old AS MATERIALIZED (
+    SELECT o.caller, o.route, o.key FROM idempotency_keys o
+    WHERE o.created_at < now() - make_interval(secs => @kept_seconds::float8)
+    ORDER BY o.created_at
+    LIMIT @max_keys
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM idempotency_keys k
+USING old
+WHERE k.caller = old.caller AND k.route = old.route AND k.key = old.key;

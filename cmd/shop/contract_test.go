@@ -28,6 +28,8 @@ type contract struct {
 	doc *openapi3.T
 	mux *chi.Mux // finds the operation of a request
 
+	admin sync.Map // the hosts that are admin listeners
+
 	// one check at a time: 64 clients that all check would starve the shop, which
 	// runs in the same process, until it takes its primary for dead.
 	one sync.Mutex
@@ -97,9 +99,13 @@ func closeSchema(s *openapi3.Schema, closed map[*openapi3.Schema]bool) {
 	}
 }
 
+// forAdmins: what has servers of its own is on the admin listener.
+func forAdmins(item *openapi3.PathItem) bool { return len(item.Servers) > 0 }
+
 // find returns the operation of a request and its path in the contract; HEAD is that
-// of GET. A nil operation is a path, or a method of it, that the contract lacks.
-func (c *contract) find(method, path string) (*openapi3.Operation, string, map[string]string) {
+// of GET. A nil operation is a path, or a method of it, that the contract lacks on
+// the listener.
+func (c *contract) find(admin bool, method, path string) (*openapi3.Operation, string, map[string]string) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -112,17 +118,26 @@ func (c *contract) find(method, path string) (*openapi3.Operation, string, map[s
 		params[name] = at.URLParams.Values[i]
 	}
 	pattern := at.RoutePattern()
-	return c.doc.Paths.Value(pattern).GetOperation(method), pattern, params
+	item := c.doc.Paths.Value(pattern)
+	if forAdmins(item) != admin {
+		return nil, "", nil
+	}
+	return item.GetOperation(method), pattern, params
 }
 
 // declared returns what the contract says of an answer, nil for nothing.
-func (c *contract) declared(op *openapi3.Operation, status int) *openapi3.Response {
+func (c *contract) declared(admin bool, op *openapi3.Operation, status int) *openapi3.Response {
 	if op == nil {
-		switch status {
-		case http.StatusNotFound:
-			return c.doc.Components.Responses["NotFound"].Value
-		case http.StatusMethodNotAllowed:
-			return c.doc.Components.Responses["MethodNotAllowed"].Value
+		responses := c.doc.Components.Responses
+		switch {
+		case status == http.StatusNotFound:
+			return responses["NotFound"].Value
+		case status == http.StatusMethodNotAllowed:
+			return responses["MethodNotAllowed"].Value
+		case admin && status == http.StatusUnauthorized:
+			return responses["AdminUnauthorized"].Value
+		case admin && status == http.StatusTooManyRequests:
+			return responses["TooManyFailures"].Value
 		}
 		return nil
 	}
@@ -145,12 +160,13 @@ func (c *contract) check(t testing.TB, req *http.Request, a answer) {
 	t.Helper()
 	c.one.Lock()
 	defer c.one.Unlock()
-	op, pattern, _ := c.find(req.Method, req.URL.EscapedPath())
+	_, admin := c.admin.Load(req.URL.Host)
+	op, pattern, _ := c.find(admin, req.Method, req.URL.EscapedPath())
 	fail := func(format string, args ...any) {
 		t.Helper()
 		t.Errorf("contract: %s %.100s: %d: "+format, append([]any{req.Method, req.URL.Path, a.status}, args...)...)
 	}
-	response := c.declared(op, a.status)
+	response := c.declared(admin, op, a.status)
 	if response == nil {
 		fail("the status is not declared; the answer is %.300s", a.body)
 		return
@@ -205,21 +221,31 @@ func (c *contract) checkCode(fail func(string, ...any), response *openapi3.Respo
 	}
 }
 
-// The routes of the program are the operations of the contract, no more and no less.
+// The routes of the program are the operations of the contract, no more and no less,
+// on each of its two listeners.
 func TestRoutesAreOperations(t *testing.T) {
 	t.Parallel()
 	var routes, operations []string
-	handler := (&server{}).handler()
-	err := chi.Walk(handler.(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		routes = append(routes, method+" "+route)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	s := &server{}
+	for listener, handler := range map[string]http.Handler{"public": s.handler(), "admin": s.adminHandler()} {
+		err := chi.Walk(handler.(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+			routes = append(routes, listener+" "+method+" "+route)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	for path, item := range theContract(t).doc.Paths.Map() {
-		for method := range item.Operations() {
-			operations = append(operations, method+" "+path)
+		listener := "public"
+		if forAdmins(item) {
+			listener = "admin"
+		}
+		for method, op := range item.Operations() {
+			operations = append(operations, listener+" "+method+" "+path)
+			if slices.Contains(op.Tags, "admin") != forAdmins(item) {
+				t.Errorf("%s %s has the tags %v and is of the %s listener", method, path, op.Tags, listener)
+			}
 		}
 	}
 	slices.Sort(routes)

@@ -62,7 +62,7 @@ func (g generated) reader() io.Reader {
 // What it forbids is never answered 2xx. And every answer is a declared one, which
 // send sees to.
 func TestGeneratedRequests(t *testing.T) {
-	s := newShop(t)
+	s := newBackOffice(t)
 	// Enough for every order that is made here, and not for every one that is asked for.
 	if _, err := s.Admin(t, s.Primary()).Exec(t.Context(), "UPDATE variants SET stock_quantity = 100000 WHERE id = $1", s.variant); err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func (s *shop) generate(t *testing.T, c *contract, method, path string, op *open
 	for seed := range requestsEach {
 		if seed%8 == 0 { // carts close and fill up
 			me := s.newShopper(t, item(s.variant, "1"))
-			g.known = s.known(t, me)
+			g.known = me.known(t, g)
 		}
 		good := valid.Example(seed)
 		a := s.try(t, g, method, good)
@@ -149,7 +149,11 @@ func (s *shop) try(t *testing.T, g *generator, method string, r generated) answe
 	if err := g.validate(method, r); (err == nil) != (r.broken == "") && !r.unseen {
 		t.Errorf("the contract finds %q in %s %s %v %s, made to have %q", fmt.Sprint(err), method, r.url(), r.headers, bodyText(r), r.broken)
 	}
-	return send(t, method, s.url+r.url(), r.reader(), headers...)
+	base := s.url
+	if forAdmins(g.item) {
+		base = s.back
+	}
+	return send(t, method, base+r.url(), r.reader(), headers...)
 }
 
 func (g *generator) validate(method string, r generated) error {
@@ -163,7 +167,7 @@ func (g *generator) validate(method string, r generated) error {
 	for name, value := range r.headers {
 		req.Header.Set(name, value)
 	}
-	_, _, params := g.contract.find(method, req.URL.EscapedPath())
+	_, _, params := g.contract.find(forAdmins(g.item), method, req.URL.EscapedPath())
 	for name, value := range params {
 		params[name], _ = url.PathUnescape(value)
 	}
@@ -171,7 +175,11 @@ func (g *generator) validate(method string, r generated) error {
 		Request: req, PathParams: params,
 		Route: &routers.Route{Spec: g.contract.doc, Path: g.path, PathItem: g.item, Method: method, Operation: g.op},
 		Options: &openapi3filter.Options{AuthenticationFunc: func(_ context.Context, in *openapi3filter.AuthenticationInput) error {
-			if !bearer.MatchString(in.RequestValidationInput.Request.Header.Get("Authorization")) {
+			header := in.RequestValidationInput.Request.Header
+			switch {
+			case in.SecuritySchemeName == "adminKey" && header.Get("X-API-Key") != canaryAll:
+				return in.NewError(fmt.Errorf("no admin's key"))
+			case in.SecuritySchemeName == "shopperToken" && !bearer.MatchString(header.Get("Authorization")):
 				return in.NewError(fmt.Errorf("no shopper's token"))
 			}
 			return nil
@@ -184,10 +192,17 @@ var bearer = regexp.MustCompile(`^Bearer [A-Za-z0-9_-]{43}$`)
 // known are values that exist, by the name of a parameter or field.
 type known map[string][]string
 
-func (s *shop) known(t *testing.T, me *shopper) known {
+func (me *shopper) known(t *testing.T, g *generator) known {
 	t.Helper()
-	bought := &shopper{shop: s, auth: me.auth}
-	opened := bought.do(t, "POST", "/v1/carts", `{"items":[`+item(s.variant, "1")+`]}`)
+	if forAdmins(g.item) {
+		own := me.newStaff(t)
+		return known{
+			"/v1/admin/categories id": {own.empty}, "/v1/admin/products id": {own.product}, "/v1/admin/variants id": {own.variant},
+			"/v1/admin/orders id": {own.paid}, "category_id": {own.category}, "parent_id": {own.category}, "currency": {"EUR"}, "If-Match": {"*"},
+		}
+	}
+	bought := &shopper{shop: me.shop, auth: me.auth}
+	opened := bought.do(t, "POST", "/v1/carts", `{"items":[`+item(me.variant, "1")+`]}`)
 	bought.cart = "/v1/carts/" + opened.field("id")
 	order := bought.checkout(t, id.New().String())
 	if order.status != 201 {
@@ -195,7 +210,7 @@ func (s *shop) known(t *testing.T, me *shopper) known {
 	}
 	return known{
 		"/v1/carts id": {strings.TrimPrefix(me.cart, "/v1/carts/")}, "/v1/orders id": {order.field("id")},
-		"/v1/products slug": {s.slug}, "/v1/categories slug": {s.category}, "variant_id": {s.variant}, "Authorization": {me.auth}, "Consistency-Token": {order.token()},
-		"category": {s.category}, "file": {"docs.css", "docs.js", "icon.svg"}, "code": {"not_found", "outcome_unknown"}, "currency": {"EUR"},
+		"/v1/products slug": {me.slug}, "/v1/categories slug": {me.category}, "variant_id": {me.variant}, "Authorization": {me.auth}, "Consistency-Token": {order.token()},
+		"category": {me.category}, "file": {"docs.css", "docs.js", "icon.svg"}, "code": {"not_found", "outcome_unknown"}, "currency": {"EUR"},
 	}
 }

@@ -32,6 +32,7 @@ type shop struct {
 	variant string
 
 	category string
+	back     string // the URL of the admin listener, "" without one
 }
 
 const testProducts = 100

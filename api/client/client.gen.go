@@ -51,6 +51,12 @@ const (
 	Terms FacetKind = "terms"
 )
 
+// Defines values for OrderMoveStatus.
+const (
+	OrderMoveStatusDelivered OrderMoveStatus = "delivered"
+	OrderMoveStatusShipped   OrderMoveStatus = "shipped"
+)
+
 // Defines values for OrderStatus.
 const (
 	OrderStatusCancelled      OrderStatus = "cancelled"
@@ -59,6 +65,18 @@ const (
 	OrderStatusPaid           OrderStatus = "paid"
 	OrderStatusPendingPayment OrderStatus = "pending_payment"
 	OrderStatusShipped        OrderStatus = "shipped"
+)
+
+// Defines values for PaymentMethod.
+const (
+	Test PaymentMethod = "test"
+)
+
+// Defines values for ProductStatus.
+const (
+	Active   ProductStatus = "active"
+	Archived ProductStatus = "archived"
+	Draft    ProductStatus = "draft"
 )
 
 // Defines values for ReplicaNodeState.
@@ -82,6 +100,15 @@ const (
 	Exact  SearchInfoMode = "exact"
 	Fuzzy  SearchInfoMode = "fuzzy"
 	Prefix SearchInfoMode = "prefix"
+)
+
+// Defines values for StockMovementKind.
+const (
+	StockMovementKindAdjustment StockMovementKind = "adjustment"
+	StockMovementKindCancelled  StockMovementKind = "cancelled"
+	StockMovementKindCheckout   StockMovementKind = "checkout"
+	StockMovementKindExpired    StockMovementKind = "expired"
+	StockMovementKindInitial    StockMovementKind = "initial"
 )
 
 // Defines values for SuggestionKind.
@@ -146,6 +173,85 @@ type AddressInput struct {
 	Region *string `json:"region,omitempty"`
 }
 
+// AdminCategory Example: {"created_at":"2026-05-01T09:30:00Z","id":"0198c0de-0000-7000-8000-000000000002","name":"Chairs","parent_id":"0198c0de-0000-7000-8000-000000000001","position":0,"slug":"chairs","updated_at":"2026-05-01T09:30:00Z","version":1}
+type AdminCategory struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// ID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	ID       ID                  `json:"id"`
+	Name     string              `json:"name"`
+	ParentID *openapi_types.UUID `json:"parent_id"`
+	Position int                 `json:"position"`
+
+	// Slug A name that can stand in an address.
+	//
+	// Example: chairs
+	Slug      CategorySlug `json:"slug"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// AdminProduct Example: {"category_id":"0198c0de-0000-7000-8000-000000000002","created_at":"2026-05-01T09:30:00Z","description":"A chair of oak.","id":"0198c0de-1000-7000-8000-000000000001","listed":false,"name":"Oak chair","options":[{"name":"color","values":["natural","black"]}],"slug":"oak-chair","status":"draft","updated_at":"2026-05-01T09:30:00Z","variants":[],"version":1}
+type AdminProduct struct {
+	// CategoryID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	CategoryID  ID        `json:"category_id"`
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description"`
+
+	// ID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	ID ID `json:"id"`
+
+	// Listed Shoppers see it.
+	Listed  bool            `json:"listed"`
+	Name    string          `json:"name"`
+	Options []ProductOption `json:"options"`
+
+	// Slug A name that can stand in an address.
+	//
+	// Example: oak-chair
+	Slug Slug `json:"slug"`
+
+	// Status Only an active product is listed.
+	//
+	// Example: draft
+	Status    ProductStatus  `json:"status"`
+	UpdatedAt time.Time      `json:"updated_at"`
+	Variants  []AdminVariant `json:"variants"`
+	Version   int64          `json:"version"`
+}
+
+// AdminVariant Example: {"active":true,"created_at":"2026-05-01T09:30:00Z","id":"0198c0de-2000-7000-8000-000000000001","options":{"color":"natural"},"price":{"amount":19900,"currency":"EUR"},"product_id":"0198c0de-1000-7000-8000-000000000001","sku":"OAK-CHAIR-NAT","stock_quantity":12,"updated_at":"2026-05-01T09:30:00Z","version":1}
+type AdminVariant struct {
+	Active    bool      `json:"active"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// ID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	ID      ID                `json:"id"`
+	Options map[string]string `json:"options"`
+
+	// Price Example: {"amount":1999,"currency":"EUR"}
+	Price Money `json:"price"`
+
+	// ProductID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	ProductID     ID        `json:"product_id"`
+	Sku           string    `json:"sku"`
+	StockQuantity int       `json:"stock_quantity"`
+	UpdatedAt     time.Time `json:"updated_at"`
+
+	// Version Counts edits and not sales.
+	Version int64 `json:"version"`
+}
+
 // Alarm Example: {"code":"replica_lagging","detail":"replica-2 is lagging","severity":"warning"}
 type Alarm struct {
 	Code     string        `json:"code"`
@@ -164,6 +270,12 @@ type Availability string
 // AvailabilityList Example: {"data":[{"available":3,"status":"low","variant_id":"0198c0de-2000-7000-8000-000000000001"}]}
 type AvailabilityList struct {
 	Data []VariantStock `json:"data"`
+}
+
+// Cancellation Example: {"reason":"Changed my mind"}
+type Cancellation struct {
+	// Reason Example: Changed my mind
+	Reason *string `json:"reason,omitempty"`
 }
 
 // Cart Example: {"id":"0198c0de-3000-7000-8000-000000000001","items":[{"availability":"low","line_total":{"amount":39800,"currency":"EUR"},"name":"Oak chair","price_changed":false,"product_slug":"oak-chair","quantity":2,"unit_price":{"amount":19900,"currency":"EUR"},"variant_id":"0198c0de-2000-7000-8000-000000000001"}],"status":"open","subtotal":{"amount":39800,"currency":"EUR"},"version":3,"warnings":[]}
@@ -254,6 +366,21 @@ type Category struct {
 	Slug Slug `json:"slug"`
 }
 
+// CategoryChange Example: {"position":2}
+type CategoryChange struct {
+	// Name Example: Chairs
+	Name *string `json:"name,omitempty"`
+
+	// ParentID null makes it a root.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+	Position *int                `json:"position,omitempty"`
+
+	// Slug A name that can stand in an address.
+	//
+	// Example: chairs
+	Slug *CategorySlug `json:"slug,omitempty"`
+}
+
 // CategoryDetail defines model for CategoryDetail.
 type CategoryDetail struct {
 	// Breadcrumbs From the root to the parent.
@@ -288,6 +415,11 @@ type CategoryRef struct {
 	// Example: oak-chair
 	Slug Slug `json:"slug"`
 }
+
+// CategorySlug A name that can stand in an address.
+//
+// Example: chairs
+type CategorySlug = string
 
 // CategoryTree Example: {"data":[{"children":[{"children":[],"id":"0198c0de-0000-7000-8000-000000000002","name":"Chairs","path":"Furniture/Chairs","position":0,"product_count":42,"slug":"chairs"}],"id":"0198c0de-0000-7000-8000-000000000001","name":"Furniture","path":"Furniture","position":0,"product_count":42,"slug":"furniture"}]}
 type CategoryTree struct {
@@ -385,6 +517,62 @@ type NewCart struct {
 	Items *[]ItemInput `json:"items,omitempty"`
 }
 
+// NewCategory Example: {"name":"Chairs","parent_id":"0198c0de-0000-7000-8000-000000000001","position":0,"slug":"chairs"}
+type NewCategory struct {
+	// Name Example: Chairs
+	Name string `json:"name"`
+
+	// ParentID null is a root.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+	Position *int                `json:"position,omitempty"`
+
+	// Slug A name that can stand in an address.
+	//
+	// Example: chairs
+	Slug CategorySlug `json:"slug"`
+}
+
+// NewProduct Example: {"category_id":"0198c0de-0000-7000-8000-000000000002","name":"Oak chair","options":[{"name":"color","values":["natural","black"]}],"slug":"oak-chair"}
+type NewProduct struct {
+	// CategoryID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	CategoryID ID `json:"category_id"`
+
+	// Description Example: A chair of oak.
+	Description *string `json:"description,omitempty"`
+
+	// Name Example: Oak chair
+	Name string `json:"name"`
+
+	// Options The ways in which the variants differ, each with another name.
+	Options *[]ProductOptionInput `json:"options,omitempty"`
+
+	// Slug A name that can stand in an address.
+	//
+	// Example: oak-chair
+	Slug Slug `json:"slug"`
+
+	// Status Only an active product is listed.
+	//
+	// Example: draft
+	Status *ProductStatus `json:"status,omitempty"`
+}
+
+// NewVariant Example: {"options":{"color":"natural"},"price":{"amount":19900,"currency":"EUR"},"sku":"OAK-CHAIR-NAT"}
+type NewVariant struct {
+	Active *bool `json:"active,omitempty"`
+
+	// Options At most one value for each option of the product.
+	Options *map[string]string `json:"options,omitempty"`
+
+	// Price Example: {"amount":19900,"currency":"EUR"}
+	Price PriceInput `json:"price"`
+
+	// Sku Example: OAK-CHAIR-NAT
+	Sku string `json:"sku"`
+}
+
 // Order defines model for Order.
 type Order struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -442,6 +630,14 @@ type OrderItem struct {
 	// Example: 0198c0de-1000-7000-8000-000000000001
 	VariantID ID `json:"variant_id"`
 }
+
+// OrderMove Example: {"status":"shipped"}
+type OrderMove struct {
+	Status OrderMoveStatus `json:"status"`
+}
+
+// OrderMoveStatus defines model for OrderMove.Status.
+type OrderMoveStatus string
 
 // OrderPage Example: {"data":[{"created_at":"2026-05-03T12:00:00Z","expires_at":"2026-05-03T12:15:00Z","id":"0198c0de-4000-7000-8000-000000000001","number":"LW-000042","status":"pending_payment","totals":{"subtotal":{"amount":39800,"currency":"EUR"},"total":{"amount":39800,"currency":"EUR"}},"version":1}],"page":{"limit":24,"next_cursor":null}}
 type OrderPage struct {
@@ -518,6 +714,27 @@ type Page struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
+// Payment Example: {"method":"test"}
+type Payment struct {
+	Method PaymentMethod `json:"method"`
+
+	// Outcome What the simulation answers, `approved` or `declined`.
+	Outcome *string `json:"outcome,omitempty"`
+}
+
+// PaymentMethod defines model for Payment.Method.
+type PaymentMethod string
+
+// PriceInput Example: {"amount":19900,"currency":"EUR"}
+type PriceInput struct {
+	Amount int64 `json:"amount"`
+
+	// Currency The shop's.
+	//
+	// Example: EUR
+	Currency string `json:"currency"`
+}
+
 // PriceRange From the cheapest to the dearest active variant.
 //
 // Example: {"max":{"amount":24900,"currency":"EUR"},"min":{"amount":19900,"currency":"EUR"}}
@@ -550,6 +767,9 @@ type Problem struct {
 	// Errors What is wrong with the request, place by place; at most 20.
 	Errors *[]FieldError `json:"errors,omitempty"`
 
+	// From With `invalid_transition`, the order's status.
+	From *OrderStatus `json:"from,omitempty"`
+
 	// Instance The path of the request.
 	Instance string `json:"instance"`
 
@@ -559,7 +779,13 @@ type Problem struct {
 	// RequestID The request's name in the shop's log.
 	RequestID string `json:"request_id"`
 	Status    int    `json:"status"`
-	Title     string `json:"title"`
+
+	// Stock With `stock_conflict`, what is there.
+	Stock *int   `json:"stock,omitempty"`
+	Title string `json:"title"`
+
+	// To With `invalid_transition`, what it was sent to.
+	To *OrderStatus `json:"to,omitempty"`
 
 	// Total With `price_changed`, what the cart costs.
 	Total *Money `json:"total,omitempty"`
@@ -600,10 +826,42 @@ type Product struct {
 	Version   int64     `json:"version"`
 }
 
+// ProductChange Example: {"status":"active"}
+type ProductChange struct {
+	// CategoryID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	CategoryID *ID `json:"category_id,omitempty"`
+
+	// Description Example: A chair of oak.
+	Description *string `json:"description,omitempty"`
+
+	// Name Example: Oak chair
+	Name    *string               `json:"name,omitempty"`
+	Options *[]ProductOptionInput `json:"options,omitempty"`
+
+	// Slug A name that can stand in an address.
+	//
+	// Example: oak-chair
+	Slug *Slug `json:"slug,omitempty"`
+
+	// Status Only an active product is listed.
+	//
+	// Example: draft
+	Status *ProductStatus `json:"status,omitempty"`
+}
+
 // ProductOption A way in which the variants differ.
 //
 // Example: {"name":"color","values":["natural","black"]}
 type ProductOption struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
+}
+
+// ProductOptionInput Example: {"name":"color","values":["natural","black"]}
+type ProductOptionInput struct {
+	// Name Example: color
 	Name   string   `json:"name"`
 	Values []string `json:"values"`
 }
@@ -617,6 +875,11 @@ type ProductPage struct {
 	// Example: {"limit":24,"next_cursor":null}
 	Page Page `json:"page"`
 }
+
+// ProductStatus Only an active product is listed.
+//
+// Example: draft
+type ProductStatus string
 
 // ProductSummary Example: {"category":{"name":"Chairs","slug":"chairs"},"created_at":"2026-05-01T09:30:00Z","id":"0198c0de-1000-7000-8000-000000000001","in_stock":true,"name":"Oak chair","price_range":{"max":{"amount":24900,"currency":"EUR"},"min":{"amount":19900,"currency":"EUR"}},"slug":"oak-chair"}
 type ProductSummary struct {
@@ -757,6 +1020,56 @@ type ShortLine struct {
 // Example: oak-chair
 type Slug = string
 
+// StockAdjustment Example: {"delta":12,"expected_stock":0,"reason":"delivery"}
+type StockAdjustment struct {
+	// Delta Not 0.
+	Delta int `json:"delta"`
+
+	// ExpectedStock The stock before; another one is refused with `stock_conflict`.
+	ExpectedStock *int64 `json:"expected_stock,omitempty"`
+
+	// Reason Example: delivery
+	Reason string `json:"reason"`
+}
+
+// StockMovement Example: {"after":12,"before":0,"created_at":"2026-05-01T09:30:00Z","delta":12,"id":"0198c0de-5000-7000-8000-000000000001","kind":"adjustment","order_id":null,"reason":"delivery","variant_id":"0198c0de-2000-7000-8000-000000000001"}
+type StockMovement struct {
+	After     int       `json:"after"`
+	Before    int       `json:"before"`
+	CreatedAt time.Time `json:"created_at"`
+	Delta     int       `json:"delta"`
+
+	// ID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	ID ID `json:"id"`
+
+	// Kind Why it moved; `initial` is what was loaded.
+	Kind StockMovementKind `json:"kind"`
+
+	// OrderID The order that took it or gave it back.
+	OrderID *openapi_types.UUID `json:"order_id"`
+	Reason  string              `json:"reason"`
+
+	// VariantID A UUID in its lower-case form of 36 characters.
+	//
+	// Example: 0198c0de-1000-7000-8000-000000000001
+	VariantID ID `json:"variant_id"`
+}
+
+// StockMovementKind Why it moved; `initial` is what was loaded.
+type StockMovementKind string
+
+// StockMovementPage Example: {"data":[],"page":{"limit":24,"next_cursor":null}}
+type StockMovementPage struct {
+	Data []StockMovement `json:"data"`
+
+	// Page How to go on.
+	//
+	// Example: {"limit":24,"next_cursor":null}
+	Page Page `json:"page"`
+}
+
 // Suggestion Example: {"kind":"category","slug":"chairs","text":"Chairs"}
 type Suggestion struct {
 	Kind SuggestionKind `json:"kind"`
@@ -818,6 +1131,18 @@ type Variant struct {
 	Sku   string `json:"sku"`
 }
 
+// VariantChange Example: {"price":{"amount":21900,"currency":"EUR"}}
+type VariantChange struct {
+	Active  *bool              `json:"active,omitempty"`
+	Options *map[string]string `json:"options,omitempty"`
+
+	// Price Example: {"amount":19900,"currency":"EUR"}
+	Price *PriceInput `json:"price,omitempty"`
+
+	// Sku Example: OAK-CHAIR-NAT
+	Sku *string `json:"sku,omitempty"`
+}
+
 // VariantStock Example: {"available":3,"status":"low","variant_id":"0198c0de-2000-7000-8000-000000000001"}
 type VariantStock struct {
 	// Available How many there are; 99 stands for more.
@@ -833,6 +1158,11 @@ type VariantStock struct {
 	// Example: 0198c0de-1000-7000-8000-000000000001
 	VariantID ID `json:"variant_id"`
 }
+
+// AdminID A UUID in its lower-case form of 36 characters.
+//
+// Example: 0198c0de-1000-7000-8000-000000000001
+type AdminID = ID
 
 // CartID A UUID in its lower-case form of 36 characters.
 //
@@ -877,6 +1207,9 @@ type OrderID = ID
 // RequiredIdempotencyKey defines model for RequiredIdempotencyKey.
 type RequiredIdempotencyKey = string
 
+// RequiredIfMatch defines model for RequiredIfMatch.
+type RequiredIfMatch = string
+
 // VariantID A UUID in its lower-case form of 36 characters.
 //
 // Example: 0198c0de-1000-7000-8000-000000000001
@@ -891,6 +1224,69 @@ type GetHealth200JSONResponseBodyStatus string
 // GetReadiness200JSONResponseBodyStatus defines parameters for GetReadiness.
 type GetReadiness200JSONResponseBodyStatus string
 
+// DeleteCategoryParams defines parameters for DeleteCategory.
+type DeleteCategoryParams struct {
+	// IfMatch The `ETag` of the version that is meant. Another version is refused with 412, none with 428.
+	IfMatch RequiredIfMatch `json:"If-Match"`
+}
+
+// ChangeCategoryParams defines parameters for ChangeCategory.
+type ChangeCategoryParams struct {
+	// IfMatch The `ETag` of the version that is meant. Another version is refused with 412, none with 428.
+	IfMatch RequiredIfMatch `json:"If-Match"`
+}
+
+// ListAdminOrdersParams defines parameters for ListAdminOrders.
+type ListAdminOrdersParams struct {
+	// Status Only those with this status.
+	Status *OrderStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit How many a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, with the same filters and order. It is opaque; one of another list is refused.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// MoveOrderParams defines parameters for MoveOrder.
+type MoveOrderParams struct {
+	// IfMatch The `ETag` of the version that is meant. Another version is refused with 412, none with 428.
+	IfMatch RequiredIfMatch `json:"If-Match"`
+}
+
+// ArchiveProductParams defines parameters for ArchiveProduct.
+type ArchiveProductParams struct {
+	// IfMatch The `ETag` of the version that is meant. Another version is refused with 412, none with 428.
+	IfMatch RequiredIfMatch `json:"If-Match"`
+}
+
+// ChangeProductParams defines parameters for ChangeProduct.
+type ChangeProductParams struct {
+	// IfMatch The `ETag` of the version that is meant. Another version is refused with 412, none with 428.
+	IfMatch RequiredIfMatch `json:"If-Match"`
+}
+
+// ChangeVariantParams defines parameters for ChangeVariant.
+type ChangeVariantParams struct {
+	// IfMatch The `ETag` of the version that is meant. Another version is refused with 412, none with 428.
+	IfMatch RequiredIfMatch `json:"If-Match"`
+}
+
+// AdjustStockParams defines parameters for AdjustStock.
+type AdjustStockParams struct {
+	// IdempotencyKey The client's own name for this purchase, payment or adjustment, unique to the shopper or admin and kept for at least 24 hours. The same key with another body is refused. Final answers are kept under it, also refusals such as `insufficient_stock`; a 503 is not.
+	IdempotencyKey RequiredIdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListStockMovementsParams defines parameters for ListStockMovements.
+type ListStockMovementsParams struct {
+	// Limit How many a page has.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, with the same filters and order. It is opaque; one of another list is refused.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // GetAvailabilityParams defines parameters for GetAvailability.
 type GetAvailabilityParams struct {
 	// VariantID A variant; repeat the parameter for more.
@@ -899,7 +1295,7 @@ type GetAvailabilityParams struct {
 
 // CheckoutParams defines parameters for Checkout.
 type CheckoutParams struct {
-	// IdempotencyKey The client's own name for this purchase, unique to the shopper and kept for at least 24 hours. The same key with another body is refused. Final answers are kept under it, also refusals such as `insufficient_stock`; a 503 is not.
+	// IdempotencyKey The client's own name for this purchase, payment or adjustment, unique to the shopper or admin and kept for at least 24 hours. The same key with another body is refused. Final answers are kept under it, also refusals such as `insufficient_stock`; a 503 is not.
 	IdempotencyKey RequiredIdempotencyKey `json:"Idempotency-Key"`
 
 	// IfMatch The `ETag` of the version that the client means to change, such as `"3"`, or `*`. Another version is refused with 412.
@@ -952,6 +1348,24 @@ type ListOrdersParams struct {
 
 	// Cursor The `next_cursor` of the page before, with the same filters and order. It is opaque; one of another list is refused.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetOrderParams defines parameters for GetOrder.
+type GetOrderParams struct {
+	// IfNoneMatch The `ETag` of the answer that the client has; 304 says that it still holds.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CancelOrderParams defines parameters for CancelOrder.
+type CancelOrderParams struct {
+	// IfMatch The `ETag` of the version that the client means to change, such as `"3"`, or `*`. Another version is refused with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// PayOrderParams defines parameters for PayOrder.
+type PayOrderParams struct {
+	// IdempotencyKey The client's own name for this purchase, payment or adjustment, unique to the shopper or admin and kept for at least 24 hours. The same key with another body is refused. Final answers are kept under it, also refusals such as `insufficient_stock`; a 503 is not.
+	IdempotencyKey RequiredIdempotencyKey `json:"Idempotency-Key"`
 }
 
 // ListProductsParams defines parameters for ListProducts.
@@ -1029,6 +1443,30 @@ type SuggestParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// CreateCategoryJSONRequestBody defines body for CreateCategory for application/json ContentType.
+type CreateCategoryJSONRequestBody = NewCategory
+
+// ChangeCategoryJSONRequestBody defines body for ChangeCategory for application/json ContentType.
+type ChangeCategoryJSONRequestBody = CategoryChange
+
+// MoveOrderJSONRequestBody defines body for MoveOrder for application/json ContentType.
+type MoveOrderJSONRequestBody = OrderMove
+
+// CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
+type CreateProductJSONRequestBody = NewProduct
+
+// ChangeProductJSONRequestBody defines body for ChangeProduct for application/json ContentType.
+type ChangeProductJSONRequestBody = ProductChange
+
+// CreateVariantJSONRequestBody defines body for CreateVariant for application/json ContentType.
+type CreateVariantJSONRequestBody = NewVariant
+
+// ChangeVariantJSONRequestBody defines body for ChangeVariant for application/json ContentType.
+type ChangeVariantJSONRequestBody = VariantChange
+
+// AdjustStockJSONRequestBody defines body for AdjustStock for application/json ContentType.
+type AdjustStockJSONRequestBody = StockAdjustment
+
 // CreateCartJSONRequestBody defines body for CreateCart for application/json ContentType.
 type CreateCartJSONRequestBody = NewCart
 
@@ -1040,6 +1478,12 @@ type AddCartItemJSONRequestBody = ItemInput
 
 // SetCartItemJSONRequestBody defines body for SetCartItem for application/json ContentType.
 type SetCartItemJSONRequestBody = Quantity
+
+// CancelOrderJSONRequestBody defines body for CancelOrder for application/json ContentType.
+type CancelOrderJSONRequestBody = Cancellation
+
+// PayOrderJSONRequestBody defines body for PayOrder for application/json ContentType.
+type PayOrderJSONRequestBody = Payment
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1128,6 +1572,185 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCategoryWithBody Make a category
+	//
+	// A category below `parent_id`, or a root.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+	CreateCategoryWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCategory Make a category
+	//
+	// A category below `parent_id`, or a root.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+	CreateCategory(ctx context.Context, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCategory Delete a category
+	//
+	// Only without products, archived ones included, and without children.
+	//
+	// Corresponds with DELETE /v1/admin/categories/{id} (the `DeleteCategory` operationId).
+	DeleteCategory(ctx context.Context, id AdminID, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeCategoryWithBody Change a category
+	//
+	// Changes the fields that are sent and leaves the others.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+	ChangeCategoryWithBody(ctx context.Context, id AdminID, params *ChangeCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeCategory Change a category
+	//
+	// Changes the fields that are sent and leaves the others.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+	ChangeCategory(ctx context.Context, id AdminID, params *ChangeCategoryParams, body ChangeCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAdminOrders A page of all orders
+	//
+	// Newest first.
+	//
+	// Corresponds with GET /v1/admin/orders (the `ListAdminOrders` operationId).
+	ListAdminOrders(ctx context.Context, params *ListAdminOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MoveOrderWithBody Ship or deliver an order
+	//
+	// From `paid` to `shipped`, and from there to `delivered`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+	MoveOrderWithBody(ctx context.Context, id OrderID, params *MoveOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MoveOrder Ship or deliver an order
+	//
+	// From `paid` to `shipped`, and from there to `delivered`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+	MoveOrder(ctx context.Context, id OrderID, params *MoveOrderParams, body MoveOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProductWithBody Make a product
+	//
+	// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+	CreateProductWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProduct Make a product
+	//
+	// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+	CreateProduct(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveProduct Archive a product
+	//
+	// Archives it: it is listed no more, and the orders that have it keep it. A change of `status` brings it back.
+	//
+	// Corresponds with DELETE /v1/admin/products/{id} (the `ArchiveProduct` operationId).
+	ArchiveProduct(ctx context.Context, id AdminID, params *ArchiveProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAdminProduct Read a product as it is kept
+	//
+	// Also a draft or an archived one, with all of its variants and their stock. The `ETag` is for `If-Match`: it counts edits and not sales.
+	//
+	// Corresponds with GET /v1/admin/products/{id} (the `GetAdminProduct` operationId).
+	GetAdminProduct(ctx context.Context, id AdminID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeProductWithBody Change a product
+	//
+	// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+	ChangeProductWithBody(ctx context.Context, id AdminID, params *ChangeProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeProduct Change a product
+	//
+	// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+	ChangeProduct(ctx context.Context, id AdminID, params *ChangeProductParams, body ChangeProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateVariantWithBody Add a variant to a product
+	//
+	// It has no stock yet; adjust it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariantWithBody(ctx context.Context, id AdminID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateVariant Add a variant to a product
+	//
+	// It has no stock yet; adjust it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariant(ctx context.Context, id AdminID, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeVariantWithBody Change a variant
+	//
+	// Changes the fields that are sent and leaves the others. The stock is not one of them.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+	ChangeVariantWithBody(ctx context.Context, id AdminID, params *ChangeVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeVariant Change a variant
+	//
+	// Changes the fields that are sent and leaves the others. The stock is not one of them.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+	ChangeVariant(ctx context.Context, id AdminID, params *ChangeVariantParams, body ChangeVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdjustStockWithBody Adjust the stock of a variant
+	//
+	// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+	AdjustStockWithBody(ctx context.Context, id AdminID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdjustStock Adjust the stock of a variant
+	//
+	// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+	AdjustStock(ctx context.Context, id AdminID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStockMovements The ledger of a variant
+	//
+	// Every change of the stock, newest first.
+	//
+	// Corresponds with GET /v1/admin/variants/{id}/stock-movements (the `ListStockMovements` operationId).
+	ListStockMovements(ctx context.Context, id AdminID, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAvailability What is left of up to 50 variants
 	//
@@ -1248,7 +1871,43 @@ type ClientInterface interface {
 	// An order with the names and prices it was placed with, and what became of it since.
 	//
 	// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
-	GetOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetOrder(ctx context.Context, id OrderID, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelOrderWithBody Cancel an order
+	//
+	// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrderWithBody(ctx context.Context, id OrderID, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelOrder Cancel an order
+	//
+	// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrder(ctx context.Context, id OrderID, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PayOrderWithBody Pay an order (simulated)
+	//
+	// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+	PayOrderWithBody(ctx context.Context, id OrderID, params *PayOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PayOrder Pay an order (simulated)
+	//
+	// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+	PayOrder(ctx context.Context, id OrderID, params *PayOrderParams, body PayOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProducts A page of products
 	//
@@ -1310,6 +1969,395 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCategoryWithBody Make a category
+//
+// A category below `parent_id`, or a root.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+func (c *Client) CreateCategoryWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCategoryRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCategory Make a category
+//
+// A category below `parent_id`, or a root.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+func (c *Client) CreateCategory(ctx context.Context, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCategoryRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCategory Delete a category
+//
+// Only without products, archived ones included, and without children.
+//
+// Corresponds with DELETE /v1/admin/categories/{id} (the `DeleteCategory` operationId).
+func (c *Client) DeleteCategory(ctx context.Context, id AdminID, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCategoryRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeCategoryWithBody Change a category
+//
+// Changes the fields that are sent and leaves the others.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+func (c *Client) ChangeCategoryWithBody(ctx context.Context, id AdminID, params *ChangeCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeCategoryRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeCategory Change a category
+//
+// Changes the fields that are sent and leaves the others.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+func (c *Client) ChangeCategory(ctx context.Context, id AdminID, params *ChangeCategoryParams, body ChangeCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeCategoryRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAdminOrders A page of all orders
+//
+// Newest first.
+//
+// Corresponds with GET /v1/admin/orders (the `ListAdminOrders` operationId).
+func (c *Client) ListAdminOrders(ctx context.Context, params *ListAdminOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAdminOrdersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MoveOrderWithBody Ship or deliver an order
+//
+// From `paid` to `shipped`, and from there to `delivered`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+func (c *Client) MoveOrderWithBody(ctx context.Context, id OrderID, params *MoveOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveOrderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MoveOrder Ship or deliver an order
+//
+// From `paid` to `shipped`, and from there to `delivered`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+func (c *Client) MoveOrder(ctx context.Context, id OrderID, params *MoveOrderParams, body MoveOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveOrderRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProductWithBody Make a product
+//
+// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+func (c *Client) CreateProductWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProduct Make a product
+//
+// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+func (c *Client) CreateProduct(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveProduct Archive a product
+//
+// Archives it: it is listed no more, and the orders that have it keep it. A change of `status` brings it back.
+//
+// Corresponds with DELETE /v1/admin/products/{id} (the `ArchiveProduct` operationId).
+func (c *Client) ArchiveProduct(ctx context.Context, id AdminID, params *ArchiveProductParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveProductRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAdminProduct Read a product as it is kept
+//
+// Also a draft or an archived one, with all of its variants and their stock. The `ETag` is for `If-Match`: it counts edits and not sales.
+//
+// Corresponds with GET /v1/admin/products/{id} (the `GetAdminProduct` operationId).
+func (c *Client) GetAdminProduct(ctx context.Context, id AdminID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAdminProductRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeProductWithBody Change a product
+//
+// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+func (c *Client) ChangeProductWithBody(ctx context.Context, id AdminID, params *ChangeProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeProductRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeProduct Change a product
+//
+// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+func (c *Client) ChangeProduct(ctx context.Context, id AdminID, params *ChangeProductParams, body ChangeProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeProductRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateVariantWithBody Add a variant to a product
+//
+// It has no stock yet; adjust it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+func (c *Client) CreateVariantWithBody(ctx context.Context, id AdminID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateVariantRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateVariant Add a variant to a product
+//
+// It has no stock yet; adjust it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+func (c *Client) CreateVariant(ctx context.Context, id AdminID, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateVariantRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeVariantWithBody Change a variant
+//
+// Changes the fields that are sent and leaves the others. The stock is not one of them.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+func (c *Client) ChangeVariantWithBody(ctx context.Context, id AdminID, params *ChangeVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeVariantRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeVariant Change a variant
+//
+// Changes the fields that are sent and leaves the others. The stock is not one of them.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+func (c *Client) ChangeVariant(ctx context.Context, id AdminID, params *ChangeVariantParams, body ChangeVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeVariantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdjustStockWithBody Adjust the stock of a variant
+//
+// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+func (c *Client) AdjustStockWithBody(ctx context.Context, id AdminID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdjustStockRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdjustStock Adjust the stock of a variant
+//
+// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+func (c *Client) AdjustStock(ctx context.Context, id AdminID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdjustStockRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStockMovements The ledger of a variant
+//
+// Every change of the stock, newest first.
+//
+// Corresponds with GET /v1/admin/variants/{id}/stock-movements (the `ListStockMovements` operationId).
+func (c *Client) ListStockMovements(ctx context.Context, id AdminID, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStockMovementsRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1579,8 +2627,84 @@ func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEd
 // An order with the names and prices it was placed with, and what became of it since.
 //
 // Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
-func (c *Client) GetOrder(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetOrderRequest(c.Server, id)
+func (c *Client) GetOrder(ctx context.Context, id OrderID, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelOrderWithBody Cancel an order
+//
+// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *Client) CancelOrderWithBody(ctx context.Context, id OrderID, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelOrderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelOrder Cancel an order
+//
+// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *Client) CancelOrder(ctx context.Context, id OrderID, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelOrderRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PayOrderWithBody Pay an order (simulated)
+//
+// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+func (c *Client) PayOrderWithBody(ctx context.Context, id OrderID, params *PayOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPayOrderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PayOrder Pay an order (simulated)
+//
+// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+func (c *Client) PayOrder(ctx context.Context, id OrderID, params *PayOrderParams, body PayOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPayOrderRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1720,6 +2844,712 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCategoryRequest calls the generic CreateCategory builder with application/json body
+func NewCreateCategoryRequest(server string, body CreateCategoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCategoryRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateCategoryRequestWithBody constructs an http.Request for the CreateCategory method, with any body, and a specified content type
+func NewCreateCategoryRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/categories")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteCategoryRequest constructs an http.Request for the DeleteCategory method
+func NewDeleteCategoryRequest(server string, id AdminID, params *DeleteCategoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/categories/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewChangeCategoryRequest calls the generic ChangeCategory builder with application/json body
+func NewChangeCategoryRequest(server string, id AdminID, params *ChangeCategoryParams, body ChangeCategoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeCategoryRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewChangeCategoryRequestWithBody constructs an http.Request for the ChangeCategory method, with any body, and a specified content type
+func NewChangeCategoryRequestWithBody(server string, id AdminID, params *ChangeCategoryParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/categories/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewListAdminOrdersRequest constructs an http.Request for the ListAdminOrders method
+func NewListAdminOrdersRequest(server string, params *ListAdminOrdersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/orders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMoveOrderRequest calls the generic MoveOrder builder with application/json body
+func NewMoveOrderRequest(server string, id OrderID, params *MoveOrderParams, body MoveOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMoveOrderRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewMoveOrderRequestWithBody constructs an http.Request for the MoveOrder method, with any body, and a specified content type
+func NewMoveOrderRequestWithBody(server string, id OrderID, params *MoveOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/orders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewCreateProductRequest calls the generic CreateProduct builder with application/json body
+func NewCreateProductRequest(server string, body CreateProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateProductRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateProductRequestWithBody constructs an http.Request for the CreateProduct method, with any body, and a specified content type
+func NewCreateProductRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/products")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewArchiveProductRequest constructs an http.Request for the ArchiveProduct method
+func NewArchiveProductRequest(server string, id AdminID, params *ArchiveProductParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewGetAdminProductRequest constructs an http.Request for the GetAdminProduct method
+func NewGetAdminProductRequest(server string, id AdminID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeProductRequest calls the generic ChangeProduct builder with application/json body
+func NewChangeProductRequest(server string, id AdminID, params *ChangeProductParams, body ChangeProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeProductRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewChangeProductRequestWithBody constructs an http.Request for the ChangeProduct method, with any body, and a specified content type
+func NewChangeProductRequestWithBody(server string, id AdminID, params *ChangeProductParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewCreateVariantRequest calls the generic CreateVariant builder with application/json body
+func NewCreateVariantRequest(server string, id AdminID, body CreateVariantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateVariantRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewCreateVariantRequestWithBody constructs an http.Request for the CreateVariant method, with any body, and a specified content type
+func NewCreateVariantRequestWithBody(server string, id AdminID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/products/%s/variants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewChangeVariantRequest calls the generic ChangeVariant builder with application/json body
+func NewChangeVariantRequest(server string, id AdminID, params *ChangeVariantParams, body ChangeVariantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeVariantRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewChangeVariantRequestWithBody constructs an http.Request for the ChangeVariant method, with any body, and a specified content type
+func NewChangeVariantRequestWithBody(server string, id AdminID, params *ChangeVariantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/variants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewAdjustStockRequest calls the generic AdjustStock builder with application/json body
+func NewAdjustStockRequest(server string, id AdminID, params *AdjustStockParams, body AdjustStockJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAdjustStockRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAdjustStockRequestWithBody constructs an http.Request for the AdjustStock method, with any body, and a specified content type
+func NewAdjustStockRequestWithBody(server string, id AdminID, params *AdjustStockParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/variants/%s/stock-adjustments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+	}
+
+	return req, nil
+}
+
+// NewListStockMovementsRequest constructs an http.Request for the ListStockMovements method
+func NewListStockMovementsRequest(server string, id AdminID, params *ListStockMovementsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/variants/%s/stock-movements", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2324,7 +4154,7 @@ func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Reques
 }
 
 // NewGetOrderRequest constructs an http.Request for the GetOrder method
-func NewGetOrderRequest(server string, id OrderID) (*http.Request, error) {
+func NewGetOrderRequest(server string, id OrderID, params *GetOrderParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2352,6 +4182,143 @@ func NewGetOrderRequest(server string, id OrderID) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelOrderRequest calls the generic CancelOrder builder with application/json body
+func NewCancelOrderRequest(server string, id OrderID, params *CancelOrderParams, body CancelOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelOrderRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCancelOrderRequestWithBody constructs an http.Request for the CancelOrder method, with any body, and a specified content type
+func NewCancelOrderRequestWithBody(server string, id OrderID, params *CancelOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPayOrderRequest calls the generic PayOrder builder with application/json body
+func NewPayOrderRequest(server string, id OrderID, params *PayOrderParams, body PayOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPayOrderRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewPayOrderRequestWithBody constructs an http.Request for the PayOrder method, with any body, and a specified content type
+func NewPayOrderRequestWithBody(server string, id OrderID, params *PayOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/payments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
 	}
 
 	return req, nil
@@ -2845,6 +4812,195 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
+	// CreateCategoryWithBodyWithResponse Make a category
+	//
+	// A category below `parent_id`, or a root.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+	CreateCategoryWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCategoryResponse, error)
+
+	// CreateCategoryWithResponse Make a category
+	//
+	// A category below `parent_id`, or a root.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+	CreateCategoryWithResponse(ctx context.Context, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCategoryResponse, error)
+
+	// DeleteCategoryWithResponse Delete a category
+	//
+	// Only without products, archived ones included, and without children.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/admin/categories/{id} (the `DeleteCategory` operationId).
+	DeleteCategoryWithResponse(ctx context.Context, id AdminID, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*DeleteCategoryResponse, error)
+
+	// ChangeCategoryWithBodyWithResponse Change a category
+	//
+	// Changes the fields that are sent and leaves the others.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+	ChangeCategoryWithBodyWithResponse(ctx context.Context, id AdminID, params *ChangeCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeCategoryResponse, error)
+
+	// ChangeCategoryWithResponse Change a category
+	//
+	// Changes the fields that are sent and leaves the others.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+	ChangeCategoryWithResponse(ctx context.Context, id AdminID, params *ChangeCategoryParams, body ChangeCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeCategoryResponse, error)
+
+	// ListAdminOrdersWithResponse A page of all orders
+	//
+	// Newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/orders (the `ListAdminOrders` operationId).
+	ListAdminOrdersWithResponse(ctx context.Context, params *ListAdminOrdersParams, reqEditors ...RequestEditorFn) (*ListAdminOrdersResponse, error)
+
+	// MoveOrderWithBodyWithResponse Ship or deliver an order
+	//
+	// From `paid` to `shipped`, and from there to `delivered`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+	MoveOrderWithBodyWithResponse(ctx context.Context, id OrderID, params *MoveOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveOrderResponse, error)
+
+	// MoveOrderWithResponse Ship or deliver an order
+	//
+	// From `paid` to `shipped`, and from there to `delivered`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+	MoveOrderWithResponse(ctx context.Context, id OrderID, params *MoveOrderParams, body MoveOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveOrderResponse, error)
+
+	// CreateProductWithBodyWithResponse Make a product
+	//
+	// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+	CreateProductWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductResponse, error)
+
+	// CreateProductWithResponse Make a product
+	//
+	// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+	CreateProductWithResponse(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductResponse, error)
+
+	// ArchiveProductWithResponse Archive a product
+	//
+	// Archives it: it is listed no more, and the orders that have it keep it. A change of `status` brings it back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/admin/products/{id} (the `ArchiveProduct` operationId).
+	ArchiveProductWithResponse(ctx context.Context, id AdminID, params *ArchiveProductParams, reqEditors ...RequestEditorFn) (*ArchiveProductResponse, error)
+
+	// GetAdminProductWithResponse Read a product as it is kept
+	//
+	// Also a draft or an archived one, with all of its variants and their stock. The `ETag` is for `If-Match`: it counts edits and not sales.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/products/{id} (the `GetAdminProduct` operationId).
+	GetAdminProductWithResponse(ctx context.Context, id AdminID, reqEditors ...RequestEditorFn) (*GetAdminProductResponse, error)
+
+	// ChangeProductWithBodyWithResponse Change a product
+	//
+	// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+	ChangeProductWithBodyWithResponse(ctx context.Context, id AdminID, params *ChangeProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeProductResponse, error)
+
+	// ChangeProductWithResponse Change a product
+	//
+	// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+	ChangeProductWithResponse(ctx context.Context, id AdminID, params *ChangeProductParams, body ChangeProductJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeProductResponse, error)
+
+	// CreateVariantWithBodyWithResponse Add a variant to a product
+	//
+	// It has no stock yet; adjust it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariantWithBodyWithResponse(ctx context.Context, id AdminID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateVariantResponse, error)
+
+	// CreateVariantWithResponse Add a variant to a product
+	//
+	// It has no stock yet; adjust it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariantWithResponse(ctx context.Context, id AdminID, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVariantResponse, error)
+
+	// ChangeVariantWithBodyWithResponse Change a variant
+	//
+	// Changes the fields that are sent and leaves the others. The stock is not one of them.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+	ChangeVariantWithBodyWithResponse(ctx context.Context, id AdminID, params *ChangeVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeVariantResponse, error)
+
+	// ChangeVariantWithResponse Change a variant
+	//
+	// Changes the fields that are sent and leaves the others. The stock is not one of them.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+	ChangeVariantWithResponse(ctx context.Context, id AdminID, params *ChangeVariantParams, body ChangeVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeVariantResponse, error)
+
+	// AdjustStockWithBodyWithResponse Adjust the stock of a variant
+	//
+	// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+	AdjustStockWithBodyWithResponse(ctx context.Context, id AdminID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error)
+
+	// AdjustStockWithResponse Adjust the stock of a variant
+	//
+	// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+	AdjustStockWithResponse(ctx context.Context, id AdminID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error)
+
+	// ListStockMovementsWithResponse The ledger of a variant
+	//
+	// Every change of the stock, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/variants/{id}/stock-movements (the `ListStockMovements` operationId).
+	ListStockMovementsWithResponse(ctx context.Context, id AdminID, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*ListStockMovementsResponse, error)
+
 	// GetAvailabilityWithResponse What is left of up to 50 variants
 	//
 	// One answer for each, in the order of the request. A variant that is not for sale or does not exist is `out`.
@@ -2978,7 +5134,43 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
-	GetOrderWithResponse(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*GetOrderResponse, error)
+	GetOrderWithResponse(ctx context.Context, id OrderID, params *GetOrderParams, reqEditors ...RequestEditorFn) (*GetOrderResponse, error)
+
+	// CancelOrderWithBodyWithResponse Cancel an order
+	//
+	// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrderWithBodyWithResponse(ctx context.Context, id OrderID, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelOrderResponse, error)
+
+	// CancelOrderWithResponse Cancel an order
+	//
+	// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrderWithResponse(ctx context.Context, id OrderID, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelOrderResponse, error)
+
+	// PayOrderWithBodyWithResponse Pay an order (simulated)
+	//
+	// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+	PayOrderWithBodyWithResponse(ctx context.Context, id OrderID, params *PayOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PayOrderResponse, error)
+
+	// PayOrderWithResponse Pay an order (simulated)
+	//
+	// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+	PayOrderWithResponse(ctx context.Context, id OrderID, params *PayOrderParams, body PayOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*PayOrderResponse, error)
 
 	// ListProductsWithResponse A page of products
 	//
@@ -3074,6 +5266,327 @@ func (r GetReadinessResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r GetReadinessResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type CreateCategoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *AdminCategory
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCategoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCategoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type DeleteCategoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCategoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCategoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type ChangeCategoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AdminCategory
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeCategoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeCategoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type ListAdminOrdersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAdminOrdersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAdminOrdersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type MoveOrderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r MoveOrderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MoveOrderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type CreateProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *AdminProduct
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type ArchiveProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r ArchiveProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ArchiveProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type GetAdminProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AdminProduct
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAdminProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAdminProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type ChangeProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AdminProduct
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type CreateVariantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *AdminVariant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateVariantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateVariantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type ChangeVariantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AdminVariant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeVariantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeVariantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type AdjustStockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *StockMovement
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r AdjustStockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdjustStockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type ListStockMovementsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockMovementPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStockMovementsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStockMovementsResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -3355,6 +5868,56 @@ func (r GetOrderResponse) StatusCode() int {
 	return 0
 }
 
+type CancelOrderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelOrderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelOrderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type PayOrderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// Status returns HTTPResponse.Status
+func (r PayOrderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PayOrderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
 type ListProductsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3508,6 +6071,321 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetReadinessResponse(rsp)
+}
+
+// CreateCategoryWithBodyWithResponse Make a category
+//
+// A category below `parent_id`, or a root.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+func (c *ClientWithResponses) CreateCategoryWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCategoryResponse, error) {
+	rsp, err := c.CreateCategoryWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCategoryResponse(rsp)
+}
+
+// CreateCategoryWithResponse Make a category
+//
+// A category below `parent_id`, or a root.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/categories (the `CreateCategory` operationId).
+func (c *ClientWithResponses) CreateCategoryWithResponse(ctx context.Context, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCategoryResponse, error) {
+	rsp, err := c.CreateCategory(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCategoryResponse(rsp)
+}
+
+// DeleteCategoryWithResponse Delete a category
+//
+// Only without products, archived ones included, and without children.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/admin/categories/{id} (the `DeleteCategory` operationId).
+func (c *ClientWithResponses) DeleteCategoryWithResponse(ctx context.Context, id AdminID, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*DeleteCategoryResponse, error) {
+	rsp, err := c.DeleteCategory(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCategoryResponse(rsp)
+}
+
+// ChangeCategoryWithBodyWithResponse Change a category
+//
+// Changes the fields that are sent and leaves the others.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+func (c *ClientWithResponses) ChangeCategoryWithBodyWithResponse(ctx context.Context, id AdminID, params *ChangeCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeCategoryResponse, error) {
+	rsp, err := c.ChangeCategoryWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeCategoryResponse(rsp)
+}
+
+// ChangeCategoryWithResponse Change a category
+//
+// Changes the fields that are sent and leaves the others.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/categories/{id} (the `ChangeCategory` operationId).
+func (c *ClientWithResponses) ChangeCategoryWithResponse(ctx context.Context, id AdminID, params *ChangeCategoryParams, body ChangeCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeCategoryResponse, error) {
+	rsp, err := c.ChangeCategory(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeCategoryResponse(rsp)
+}
+
+// ListAdminOrdersWithResponse A page of all orders
+//
+// Newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/orders (the `ListAdminOrders` operationId).
+func (c *ClientWithResponses) ListAdminOrdersWithResponse(ctx context.Context, params *ListAdminOrdersParams, reqEditors ...RequestEditorFn) (*ListAdminOrdersResponse, error) {
+	rsp, err := c.ListAdminOrders(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAdminOrdersResponse(rsp)
+}
+
+// MoveOrderWithBodyWithResponse Ship or deliver an order
+//
+// From `paid` to `shipped`, and from there to `delivered`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+func (c *ClientWithResponses) MoveOrderWithBodyWithResponse(ctx context.Context, id OrderID, params *MoveOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveOrderResponse, error) {
+	rsp, err := c.MoveOrderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMoveOrderResponse(rsp)
+}
+
+// MoveOrderWithResponse Ship or deliver an order
+//
+// From `paid` to `shipped`, and from there to `delivered`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/orders/{id} (the `MoveOrder` operationId).
+func (c *ClientWithResponses) MoveOrderWithResponse(ctx context.Context, id OrderID, params *MoveOrderParams, body MoveOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveOrderResponse, error) {
+	rsp, err := c.MoveOrder(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMoveOrderResponse(rsp)
+}
+
+// CreateProductWithBodyWithResponse Make a product
+//
+// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductResponse, error) {
+	rsp, err := c.CreateProductWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductResponse(rsp)
+}
+
+// CreateProductWithResponse Make a product
+//
+// A product without variants, a draft unless `status` says otherwise. It is listed once it is active and has an active variant.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithResponse(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductResponse, error) {
+	rsp, err := c.CreateProduct(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductResponse(rsp)
+}
+
+// ArchiveProductWithResponse Archive a product
+//
+// Archives it: it is listed no more, and the orders that have it keep it. A change of `status` brings it back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/admin/products/{id} (the `ArchiveProduct` operationId).
+func (c *ClientWithResponses) ArchiveProductWithResponse(ctx context.Context, id AdminID, params *ArchiveProductParams, reqEditors ...RequestEditorFn) (*ArchiveProductResponse, error) {
+	rsp, err := c.ArchiveProduct(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveProductResponse(rsp)
+}
+
+// GetAdminProductWithResponse Read a product as it is kept
+//
+// Also a draft or an archived one, with all of its variants and their stock. The `ETag` is for `If-Match`: it counts edits and not sales.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/products/{id} (the `GetAdminProduct` operationId).
+func (c *ClientWithResponses) GetAdminProductWithResponse(ctx context.Context, id AdminID, reqEditors ...RequestEditorFn) (*GetAdminProductResponse, error) {
+	rsp, err := c.GetAdminProduct(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAdminProductResponse(rsp)
+}
+
+// ChangeProductWithBodyWithResponse Change a product
+//
+// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+func (c *ClientWithResponses) ChangeProductWithBodyWithResponse(ctx context.Context, id AdminID, params *ChangeProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeProductResponse, error) {
+	rsp, err := c.ChangeProductWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeProductResponse(rsp)
+}
+
+// ChangeProductWithResponse Change a product
+//
+// Changes the fields that are sent and leaves the others. An option or a value that a variant has cannot go.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/products/{id} (the `ChangeProduct` operationId).
+func (c *ClientWithResponses) ChangeProductWithResponse(ctx context.Context, id AdminID, params *ChangeProductParams, body ChangeProductJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeProductResponse, error) {
+	rsp, err := c.ChangeProduct(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeProductResponse(rsp)
+}
+
+// CreateVariantWithBodyWithResponse Add a variant to a product
+//
+// It has no stock yet; adjust it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+func (c *ClientWithResponses) CreateVariantWithBodyWithResponse(ctx context.Context, id AdminID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateVariantResponse, error) {
+	rsp, err := c.CreateVariantWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateVariantResponse(rsp)
+}
+
+// CreateVariantWithResponse Add a variant to a product
+//
+// It has no stock yet; adjust it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/products/{id}/variants (the `CreateVariant` operationId).
+func (c *ClientWithResponses) CreateVariantWithResponse(ctx context.Context, id AdminID, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVariantResponse, error) {
+	rsp, err := c.CreateVariant(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateVariantResponse(rsp)
+}
+
+// ChangeVariantWithBodyWithResponse Change a variant
+//
+// Changes the fields that are sent and leaves the others. The stock is not one of them.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+func (c *ClientWithResponses) ChangeVariantWithBodyWithResponse(ctx context.Context, id AdminID, params *ChangeVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeVariantResponse, error) {
+	rsp, err := c.ChangeVariantWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeVariantResponse(rsp)
+}
+
+// ChangeVariantWithResponse Change a variant
+//
+// Changes the fields that are sent and leaves the others. The stock is not one of them.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/admin/variants/{id} (the `ChangeVariant` operationId).
+func (c *ClientWithResponses) ChangeVariantWithResponse(ctx context.Context, id AdminID, params *ChangeVariantParams, body ChangeVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeVariantResponse, error) {
+	rsp, err := c.ChangeVariant(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeVariantResponse(rsp)
+}
+
+// AdjustStockWithBodyWithResponse Adjust the stock of a variant
+//
+// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+func (c *ClientWithResponses) AdjustStockWithBodyWithResponse(ctx context.Context, id AdminID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error) {
+	rsp, err := c.AdjustStockWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdjustStockResponse(rsp)
+}
+
+// AdjustStockWithResponse Adjust the stock of a variant
+//
+// Adds `delta` to the stock and writes a line of the ledger. With `expected_stock`, only if the stock is that.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/variants/{id}/stock-adjustments (the `AdjustStock` operationId).
+func (c *ClientWithResponses) AdjustStockWithResponse(ctx context.Context, id AdminID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error) {
+	rsp, err := c.AdjustStock(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdjustStockResponse(rsp)
+}
+
+// ListStockMovementsWithResponse The ledger of a variant
+//
+// Every change of the stock, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/variants/{id}/stock-movements (the `ListStockMovements` operationId).
+func (c *ClientWithResponses) ListStockMovementsWithResponse(ctx context.Context, id AdminID, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*ListStockMovementsResponse, error) {
+	rsp, err := c.ListStockMovements(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStockMovementsResponse(rsp)
 }
 
 // GetAvailabilityWithResponse What is left of up to 50 variants
@@ -3727,12 +6605,72 @@ func (c *ClientWithResponses) ListOrdersWithResponse(ctx context.Context, params
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
-func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, id OrderID, reqEditors ...RequestEditorFn) (*GetOrderResponse, error) {
-	rsp, err := c.GetOrder(ctx, id, reqEditors...)
+func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, id OrderID, params *GetOrderParams, reqEditors ...RequestEditorFn) (*GetOrderResponse, error) {
+	rsp, err := c.GetOrder(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetOrderResponse(rsp)
+}
+
+// CancelOrderWithBodyWithResponse Cancel an order
+//
+// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *ClientWithResponses) CancelOrderWithBodyWithResponse(ctx context.Context, id OrderID, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelOrderResponse, error) {
+	rsp, err := c.CancelOrderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelOrderResponse(rsp)
+}
+
+// CancelOrderWithResponse Cancel an order
+//
+// Cancels an order that is not shipped yet, refunds what was paid and puts its stock back, once, in one transaction. Repeating the request answers the same order, whatever `If-Match` it has.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *ClientWithResponses) CancelOrderWithResponse(ctx context.Context, id OrderID, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelOrderResponse, error) {
+	rsp, err := c.CancelOrder(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelOrderResponse(rsp)
+}
+
+// PayOrderWithBodyWithResponse Pay an order (simulated)
+//
+// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+func (c *ClientWithResponses) PayOrderWithBodyWithResponse(ctx context.Context, id OrderID, params *PayOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PayOrderResponse, error) {
+	rsp, err := c.PayOrderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePayOrderResponse(rsp)
+}
+
+// PayOrderWithResponse Pay an order (simulated)
+//
+// Takes the order's total by the `test` method, which asks nobody: `outcome` says what it shall answer. One key, one attempt, as for `checkout`; a refused payment is kept under its key as well. The order can be paid until `expires_at`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `PayOrder` operationId).
+func (c *ClientWithResponses) PayOrderWithResponse(ctx context.Context, id OrderID, params *PayOrderParams, body PayOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*PayOrderResponse, error) {
+	rsp, err := c.PayOrder(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePayOrderResponse(rsp)
 }
 
 // ListProductsWithResponse A page of products
@@ -3863,6 +6801,427 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 		var dest struct {
 			Status GetReadiness200JSONResponseBodyStatus `json:"status"`
 		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateCategoryResponse parses an HTTP response from a CreateCategoryWithResponse call
+func ParseCreateCategoryResponse(rsp *http.Response) (*CreateCategoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCategoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest AdminCategory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCategoryResponse parses an HTTP response from a DeleteCategoryWithResponse call
+func ParseDeleteCategoryResponse(rsp *http.Response) (*DeleteCategoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCategoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeCategoryResponse parses an HTTP response from a ChangeCategoryWithResponse call
+func ParseChangeCategoryResponse(rsp *http.Response) (*ChangeCategoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeCategoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AdminCategory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAdminOrdersResponse parses an HTTP response from a ListAdminOrdersWithResponse call
+func ParseListAdminOrdersResponse(rsp *http.Response) (*ListAdminOrdersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAdminOrdersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMoveOrderResponse parses an HTTP response from a MoveOrderWithResponse call
+func ParseMoveOrderResponse(rsp *http.Response) (*MoveOrderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MoveOrderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateProductResponse parses an HTTP response from a CreateProductWithResponse call
+func ParseCreateProductResponse(rsp *http.Response) (*CreateProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest AdminProduct
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseArchiveProductResponse parses an HTTP response from a ArchiveProductWithResponse call
+func ParseArchiveProductResponse(rsp *http.Response) (*ArchiveProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ArchiveProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAdminProductResponse parses an HTTP response from a GetAdminProductWithResponse call
+func ParseGetAdminProductResponse(rsp *http.Response) (*GetAdminProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAdminProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AdminProduct
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeProductResponse parses an HTTP response from a ChangeProductWithResponse call
+func ParseChangeProductResponse(rsp *http.Response) (*ChangeProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AdminProduct
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateVariantResponse parses an HTTP response from a CreateVariantWithResponse call
+func ParseCreateVariantResponse(rsp *http.Response) (*CreateVariantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateVariantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest AdminVariant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeVariantResponse parses an HTTP response from a ChangeVariantWithResponse call
+func ParseChangeVariantResponse(rsp *http.Response) (*ChangeVariantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeVariantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AdminVariant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAdjustStockResponse parses an HTTP response from a AdjustStockWithResponse call
+func ParseAdjustStockResponse(rsp *http.Response) (*AdjustStockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdjustStockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest StockMovement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListStockMovementsResponse parses an HTTP response from a ListStockMovementsWithResponse call
+func ParseListStockMovementsResponse(rsp *http.Response) (*ListStockMovementsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStockMovementsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockMovementPage
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -4219,6 +7578,72 @@ func ParseGetOrderResponse(rsp *http.Response) (*GetOrderResponse, error) {
 	}
 
 	response := &GetOrderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelOrderResponse parses an HTTP response from a CancelOrderWithResponse call
+func ParseCancelOrderResponse(rsp *http.Response) (*CancelOrderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelOrderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePayOrderResponse parses an HTTP response from a PayOrderWithResponse call
+func ParsePayOrderResponse(rsp *http.Response) (*PayOrderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PayOrderResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

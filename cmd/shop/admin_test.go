@@ -45,7 +45,7 @@ func newBackOffice(t *testing.T) *backOffice {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.back = b.server.openBackOffice(t)
+	b.back = b.openBackOffice(t)
 	b.url = serve(t, b.server)
 	return b
 }

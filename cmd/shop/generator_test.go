@@ -336,7 +336,7 @@ func objectWays(ways map[string]func(), at string, schema *openapi3.Schema, obje
 				set("too large", int64(*s.Max)+1)
 			}
 		case s.Type.Is("array"):
-			set("with something else", []any{"x"})
+			set("with something else", []any{1})
 			if list, ok := object[name].([]any); ok && len(list) > 0 {
 				if inner, ok := list[0].(map[string]any); ok {
 					objectWays(ways, here+".0", s.Items.Value, inner)

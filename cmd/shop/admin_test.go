@@ -50,8 +50,7 @@ func newBackOffice(t *testing.T) *backOffice {
 	return b
 }
 
-// openBackOffice gives a server an admin listener, and returns its URL. The contract
-// learns which listener that is.
+// openBackOffice gives a server an admin listener, and returns its URL.
 func (s *server) openBackOffice(t *testing.T) string {
 	t.Helper()
 	var err error
@@ -59,8 +58,7 @@ func (s *server) openBackOffice(t *testing.T) string {
 		t.Fatal(err)
 	}
 	host := s.admin.Addr().String()
-	theContract(t).admin.Store(host, true)
-	t.Cleanup(func() { theContract(t).admin.Delete(host) }) // the port may be another test's next
+	theContract(t).serveAdmins(t, host)
 	return "http://" + host
 }
 

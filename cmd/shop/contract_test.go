@@ -102,6 +102,13 @@ func closeSchema(s *openapi3.Schema, closed map[*openapi3.Schema]bool) {
 // forAdmins: what has servers of its own is on the admin listener.
 func forAdmins(item *openapi3.PathItem) bool { return len(item.Servers) > 0 }
 
+// serveAdmins tells the contract, until the test ends, that host is an admin listener.
+// The port may be that of another test's shop next.
+func (c *contract) serveAdmins(t testing.TB, host string) {
+	c.admin.Store(host, true)
+	t.Cleanup(func() { c.admin.Delete(host) })
+}
+
 // find returns the operation of a request and its path in the contract; HEAD is that
 // of GET. A nil operation is a path, or a method of it, that the contract lacks on
 // the listener.

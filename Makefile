@@ -33,10 +33,15 @@ lint: ## Run the linters; check that read queries only read, and that generated 
 	$(TOOL) golangci-lint run ./...
 	$(TOOL) sqlc vet
 	$(TOOL) sqlc diff
+	go run ./internal/tojson <api/openapi.yaml | diff api/openapi.json -
+	$(TOOL) oapi-codegen -config api/client/oapi-codegen.yaml api/openapi.yaml | diff api/client/client.gen.go -
 
 .PHONY: generate
-generate: ## Generate db/readq and db/writeq from queries/ and migrations/
+generate: ## Generate db/readq and db/writeq from queries/ and migrations/, openapi.json and the client from api/openapi.yaml
 	$(TOOL) sqlc generate
+	go run ./internal/tojson <api/openapi.yaml >api/openapi.json.new && mv api/openapi.json.new api/openapi.json
+	$(TOOL) oapi-codegen -config api/client/oapi-codegen.yaml -o api/client/client.gen.go api/openapi.yaml
+	go test ./api -run TestAnEditIsANewVersion -update
 
 .PHONY: bench
 bench: ## Measure what a proof costs: bare pool, bounded and session reads

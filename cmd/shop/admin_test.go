@@ -26,8 +26,7 @@ const (
 // backOffice is a shop with its admin listener, and everything that it logged.
 type backOffice struct {
 	*shop
-	back string // the URL of the admin listener
-	log  *buffer
+	log *buffer
 }
 
 func newBackOffice(t *testing.T) *backOffice {
@@ -41,32 +40,41 @@ func newBackOffice(t *testing.T) *backOffice {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backOffice{shop: &shop{Env: s.Env, slug: s.slug, variant: s.variant}, log: new(buffer)}
+	b := &backOffice{shop: &shop{Env: s.Env, slug: s.slug, variant: s.variant, category: s.category}, log: new(buffer)}
 	b.server, err = newServer(set, slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.admin, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	b.back = "http://" + b.admin.Addr().String()
+	b.back = b.openBackOffice(t)
 	b.url = serve(t, b.server)
 	return b
 }
 
-// do is a request of ada's.
-func (b *backOffice) do(t testing.TB, method, path, body string, headers ...string) answer {
+// openBackOffice gives a server an admin listener, and returns its URL.
+func (s *server) openBackOffice(t *testing.T) string {
+	t.Helper()
+	var err error
+	if s.admin, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	host := s.admin.Addr().String()
+	theContract(t).serveAdmins(t, host)
+	return "http://" + host
+}
+
+// adminDo is a request of ada's.
+func (s *shop) adminDo(t testing.TB, method, path, body string, headers ...string) answer {
 	t.Helper()
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	return send(t, method, b.back+path, reader, append([]string{"X-API-Key", canaryAll}, headers...)...)
+	return send(t, method, s.back+path, reader, append([]string{"X-API-Key", canaryAll}, headers...)...)
 }
 
-func (b *backOffice) must(t testing.TB, status int, method, path, body string, headers ...string) answer {
+func (s *shop) must(t testing.TB, status int, method, path, body string, headers ...string) answer {
 	t.Helper()
-	a := b.do(t, method, path, body, headers...)
+	a := s.adminDo(t, method, path, body, headers...)
 	if a.status != status {
 		t.Fatalf("%s %s: %d %s, want %d", method, path, a.status, a.body, status)
 	}
@@ -281,9 +289,7 @@ func TestStoppingFinishesTheBackOffice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.admin, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	back := second.openBackOffice(t)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- second.serve(ctx, public) }()
@@ -296,7 +302,7 @@ func TestStoppingFinishesTheBackOffice(t *testing.T) {
 	}
 	got := make(chan answer)
 	go func() {
-		got <- send(t, "PATCH", "http://"+second.admin.Addr().String()+"/v1/admin/variants/"+s.variant, strings.NewReader(`{"active":false}`),
+		got <- send(t, "PATCH", back+"/v1/admin/variants/"+s.variant, strings.NewReader(`{"active":false}`),
 			"X-API-Key", canaryAll, "If-Match", "*")
 	}()
 	dbtest.Eventually(t, "the edit waits for the row", func() bool {

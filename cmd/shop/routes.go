@@ -7,6 +7,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
+	"example.com/leeway/api"
 	"example.com/leeway/catalog"
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/admin"
@@ -63,6 +64,7 @@ func (s *server) handler() http.Handler {
 	r.Get("/healthz", render.Handle(s.healthz))
 	r.Get("/readyz", render.Handle(s.readyz))
 	r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
+	api.Routes(r, render)
 	r.Group(func(r chi.Router) {
 		r.Use(render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
 		catalog.Routes(r, s.catalog, render)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func TestMetricsAreOnTheInternalListenerOnly(t *testing.T) {
 	internal.Close()
 	s := newShop(t, func(c *serveCmd) { c.InternalAddr = addr })
 	s.get(t, "/v1/products/"+s.slug)
-	if a := send(t, "GET", "http://"+addr+"/metrics", nil); a.status != 200 || !strings.Contains(string(a.body), "leeway_reads_total{") {
+	if _, a := exchange(t, http.DefaultClient, "GET", "http://"+addr+"/metrics", nil); a.status != 200 || !strings.Contains(string(a.body), "leeway_reads_total{") {
 		t.Errorf("internal: %d %.200s", a.status, a.body)
 	}
 	if a := s.get(t, "/metrics"); a.status != 404 {

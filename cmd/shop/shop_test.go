@@ -30,6 +30,9 @@ type shop struct {
 	url     string
 	slug    string
 	variant string
+
+	category string
+	back     string // the URL of the admin listener, "" without one
 }
 
 const testProducts = 100
@@ -54,7 +57,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{Env: env, slug: in.Products[0].Slug, variant: in.Products[0].Variants[0].ID.String()}
+	s := &shop{Env: env, slug: in.Products[0].Slug, variant: in.Products[0].Variants[0].ID.String(), category: in.Categories[0].Slug}
 	if s.server, err = newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +131,18 @@ func send(t testing.TB, method, url string, body io.Reader, headers ...string) a
 	return sendWith(t, http.DefaultClient, method, url, body, headers...)
 }
 
+// sendWith also holds every answer to the contract, in whatever test it is.
 func sendWith(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) answer {
+	t.Helper()
+	req, a := exchange(t, client, method, url, body, headers...)
+	if a.status != 0 {
+		theContract(t).check(t, req, a)
+	}
+	return a
+}
+
+// exchange is sendWith for what is not in the contract: the internal listener.
+func exchange(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) (*http.Request, answer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
 	defer cancel()
@@ -145,14 +159,14 @@ func sendWith(t testing.TB, client *http.Client, method, url string, body io.Rea
 	res, err := client.Do(req)
 	if err != nil {
 		t.Error(err) // not Fatal: also called by goroutines
-		return answer{}
+		return req, answer{}
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Error(err)
 	}
-	return answer{res.StatusCode, res.Header, text}
+	return req, answer{res.StatusCode, res.Header, text}
 }
 
 func (s *shop) get(t testing.TB, path string, headers ...string) answer {

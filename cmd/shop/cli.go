@@ -11,7 +11,7 @@ import (
 // cli is the whole command line: subcommands, flags, their environment
 // variables and their help texts come from here and from nowhere else.
 type cli struct {
-	Demo    demoCmd    `cmd:"" help:"Start everything on this machine: PostgreSQL servers, schema, sample data, the shop."`
+	Demo    demoCmd    `cmd:"" help:"Start everything on this machine: PostgreSQL servers, schema, sample data, the shop. It has no rate limits, so that it can be load-tested."`
 	Serve   serveCmd   `cmd:"" help:"Serve the HTTP API on existing PostgreSQL servers."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema up to date, or look at it."`
 	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`

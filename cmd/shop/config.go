@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -27,8 +28,9 @@ type nodeFlags struct {
 
 type serveCmd struct {
 	nodeFlags
+	limitFlags
 	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
-	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics; keep it private. Default: not served."`
+	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics, and of /healthz and /readyz once more; keep it private. Default: not served."`
 
 	AdminAddr     string `env:"SHOP_ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of the admin routes; keep it private. Default: they are not served at all."`
 	AdminKeys     string `env:"SHOP_ADMIN_KEYS" placeholder:"NAME:SCOPE+SCOPE:SECRET,..." help:"Who may use them. Scopes are catalog, stock and orders; a secret has at least 32 bytes. Make one with: openssl rand -hex 32. To rotate one, give its name twice."`
@@ -52,7 +54,6 @@ type serveCmd struct {
 	ExpireEvery     time.Duration `env:"SHOP_EXPIRE_EVERY" default:"15s" help:"How often this process looks for orders to expire; 0 leaves it to others. An order that nobody expires cannot be paid all the same, but keeps its stock."`
 	RequestTimeout  time.Duration `env:"SHOP_REQUEST_TIMEOUT" default:"10s" help:"Deadline of a request."`
 	ShutdownTimeout time.Duration `env:"SHOP_SHUTDOWN_TIMEOUT" default:"10s" help:"How long requests under way may take once the process is asked to stop."`
-	MaxInFlight     int           `env:"SHOP_MAX_IN_FLIGHT" default:"512" help:"Requests worked on at once; more are answered 503."`
 	AccessLog       bool          `env:"SHOP_ACCESS_LOG" default:"true" negatable:"" help:"Log each request."`
 	LogLevel        slog.Level    `env:"SHOP_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 }
@@ -63,6 +64,7 @@ type settings struct {
 	reads     fresh.Config
 	keys      *fresh.Keyring
 	adminKeys admin.Keys
+	proxies   []netip.Prefix // that are trusted
 }
 
 // configErrors collects everything that is wrong, so that one start shows all.
@@ -70,6 +72,13 @@ type configErrors struct{ rows [][3]string }
 
 func (e *configErrors) add(setting, problem, remedy string) {
 	e.rows = append(e.rows, [3]string{setting, problem, remedy})
+}
+
+// unless adds that a setting is out of range, unless it is ok.
+func (e *configErrors) unless(setting string, ok bool, remedy string) {
+	if !ok {
+		e.add(setting, "is out of range", remedy)
+	}
 }
 
 func (e *configErrors) err() error {
@@ -93,12 +102,14 @@ func (c serveCmd) settings() (settings, error) {
 	s := settings{serveCmd: c}
 	s.keys = c.keyring(&errs)
 	s.adminKeys = c.parseAdminKeys(&errs)
+	s.proxies = c.parseProxies(&errs)
 	s.reads = fresh.Config{
 		Nodes: c.parseNodes(&errs), Pooler: c.Pooler, SecureCookies: c.SecureCookies,
 		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
 	}
 	c.checkAddresses(&errs)
 	c.checkLimits(&errs)
+	c.limitFlags.check(&errs)
 	return s, errs.err()
 }
 
@@ -234,11 +245,7 @@ func (c serveCmd) checkAddresses(errs *configErrors) {
 }
 
 func (c serveCmd) checkLimits(errs *configErrors) {
-	positive := func(setting string, ok bool, remedy string) {
-		if !ok {
-			errs.add(setting, "is out of range", remedy)
-		}
-	}
+	positive := errs.unless
 	positive("--browse-budget", c.BrowseBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
 	positive("--session-budget", c.SessionBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
 	positive("--read-conns", c.ReadConns > 0 && c.ReadConns <= 1000, "1 to 1000")
@@ -248,6 +255,5 @@ func (c serveCmd) checkLimits(errs *configErrors) {
 	positive("--shutdown-timeout", c.ShutdownTimeout > 0, "more than 0, for example 10s")
 	positive("--payment-window", c.PaymentWindow >= time.Second, "at least 1s, for example 15m")
 	positive("--expire-every", c.ExpireEvery >= 0, "0 (never), or for example 15s")
-	positive("--max-in-flight", c.MaxInFlight > 0, "more than 0")
 	positive("--currency", len(c.Currency) == 3 && strings.ToUpper(c.Currency) == c.Currency, "an ISO 4217 code such as EUR")
 }

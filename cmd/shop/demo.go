@@ -115,7 +115,8 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, adminKey string, app *app) 
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
-	flags.AccessLog = false // the terminal is for the tour, and for what happens to the nodes
+	flags.RateAddress, flags.RateKey = 0, 0 // load tests are what it is for
+	flags.AccessLog = false                 // the terminal is for the tour, and for what happens to the nodes
 	flags.Addr, flags.TokenKey = c.Addr, base64.StdEncoding.EncodeToString(key)
 	flags.AdminAddr, flags.AdminKeys = c.AdminAddr, "demo:catalog+stock+orders:"+adminKey
 	flags.nodeFlags = clusterNodes(cluster)

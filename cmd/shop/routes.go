@@ -43,16 +43,15 @@ var problems = []web.Mapping{
 	}},
 }
 
-// newMux is what every request goes through, on either listener.
+// newMux is what every request goes through, on either listener. The body comes first:
+// what follows is then about what the shop does, and not about how fast a client sends.
 func (s *server) newMux(render *web.Renderer) *chi.Mux {
 	r := chi.NewRouter()
-	r.Use(web.RequestID)
+	r.Use(web.ReadBody, web.RequestID, web.ClientAddress(s.log, s.proxies...))
 	if s.AccessLog {
 		r.Use(web.AccessLog(s.log))
 	}
 	r.Use(render.Recover, web.SecureHeaders, middleware.GetHead)
-	r.NotFound(render.NotFound)
-	r.MethodNotAllowed(render.MethodNotAllowed)
 	return r
 }
 
@@ -60,16 +59,25 @@ func (s *server) newMux(render *web.Renderer) *chi.Mux {
 func (s *server) handler() http.Handler {
 	render := web.NewRenderer(s.log, problems...)
 	r := s.newMux(render)
+	byAddress, byKey := render.RateLimit(s.RateAddress, web.ClientNet), render.RateLimit(s.RateKey, web.BearerBucket)
 
+	// Not limited: they cost nothing, and a process whose checks are refused is
+	// restarted while it is busy.
 	r.Get("/healthz", render.Handle(s.healthz))
 	r.Get("/readyz", render.Handle(s.readyz))
-	r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
-	api.Routes(r, render)
 	r.Group(func(r chi.Router) {
-		r.Use(render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
-		catalog.Routes(r, s.catalog, render)
-		orders.Routes(r, s.orders, render)
+		r.Use(byAddress)
+		// The pages are in memory, and the largest answers of all.
+		api.Routes(r, render)
+		r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
+		r.Group(func(r chi.Router) {
+			r.Use(byKey, render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+			catalog.Routes(r, s.catalog, render)
+			orders.Routes(r, s.orders, render)
+		})
 	})
+	r.NotFound(byAddress(http.HandlerFunc(render.NotFound)).ServeHTTP)
+	r.MethodNotAllowed(byAddress(http.HandlerFunc(render.MethodNotAllowed)).ServeHTTP)
 	return r
 }
 
@@ -80,8 +88,11 @@ func (s *server) adminHandler() http.Handler {
 	render := web.NewRenderer(s.log, problems...)
 	gate := admin.NewGate(s.adminKeys, s.log, render)
 	r := s.newMux(render)
-	r.Use(gate.Authenticate, gate.Audit, render.InFlight(s.MaxInFlight), render.AcceptJSON,
-		web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+	r.Use(render.RateLimit(s.RateAddress, web.ClientNet), gate.Authenticate,
+		render.RateLimit(s.RateKey, web.HeaderBucket(admin.Header)), gate.Audit, render.InFlight(s.MaxInFlight),
+		render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+	r.NotFound(render.NotFound)
+	r.MethodNotAllowed(render.MethodNotAllowed)
 
 	catalog.AdminRoutes(r, s.catalog, render)
 	orders.AdminRoutes(r, s.orders, render)

@@ -17,6 +17,7 @@ import (
 	"example.com/leeway/catalog"
 	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
 )
 
@@ -104,21 +105,6 @@ func (s *server) ordersConfig() orders.Config {
 }
 
 func (s *server) sessionPolicy() fresh.Policy { return fresh.Session().Within(s.SessionBudget) }
-
-// The limits of a connection. A client that sends its headers a byte at a time
-// holds a socket for at most ReadHeaderTimeout.
-func (s *server) httpServer(requests context.Context, handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		BaseContext:       func(net.Listener) context.Context { return requests },
-		ReadHeaderTimeout: 2 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      s.RequestTimeout + 5*time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-}
 
 // serve answers requests and sweeps until ctx ends, lets what is under way finish,
 // and closes the router. It ends a second after twice ShutdownTimeout at the latest.
@@ -208,11 +194,14 @@ func (s *server) closeRouter() {
 	}
 }
 
-// serveInternal serves /metrics, when an address was given for it.
+// serveInternal serves /metrics, when an address was given for it. The health checks
+// are there as well: whoever fills the public listener does not reach them.
 func (s *server) serveInternal(ctx context.Context) (*http.Server, error) {
-	mux := http.NewServeMux()
+	mux, render := http.NewServeMux(), web.NewRenderer(s.log)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	internal := &http.Server{Handler: mux, ReadHeaderTimeout: 2 * time.Second}
+	mux.Handle("GET /healthz", render.Handle(s.healthz))
+	mux.Handle("GET /readyz", render.Handle(s.readyz))
+	internal := s.httpServer(context.WithoutCancel(ctx), web.ReadBody(mux))
 	if s.InternalAddr == "" {
 		return internal, nil
 	}

@@ -96,6 +96,7 @@ func testFlags(t *testing.T) serveCmd {
 		t.Fatal(err)
 	}
 	flags.Addr = "127.0.0.1:0"
+	flags.RateAddress, flags.RateKey = 0, 0 // all of a test's clients are one address
 	flags.TokenKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, fresh.MinTokenKey))
 	return flags
 }

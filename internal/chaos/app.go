@@ -51,6 +51,7 @@ func newApp(name, binary, dir, nodes, reader, readerPassword string, tokenKey []
 			"SHOP_REQUEST_TIMEOUT=" + requestTimeout.String(), "SHOP_SHUTDOWN_TIMEOUT=1s",
 			"SHOP_BROWSE_BUDGET=" + browseBudget.String(), "SHOP_SESSION_BUDGET=" + sessionBudget.String(),
 			"SHOP_FALLBACK_CONNS=" + fmt.Sprint(fallbackConns),
+			"SHOP_RATE_ADDRESS=0", "SHOP_RATE_KEY=0", // all clients are one address
 			"GOMAXPROCS=2",
 		},
 	}

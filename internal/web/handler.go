@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5/middleware"
 )
@@ -122,7 +123,22 @@ func (rn *Renderer) record(req *http.Request, p *Problem, err error, started boo
 		slog.Int("status", p.Status),
 		slog.String("code", p.Code),
 		slog.Bool("answer_started", started),
-		slog.String("error", err.Error()))
+		slog.String("error", errorText(err)))
+}
+
+// errorText is the text of an error without what a client sent: the message of a data
+// exception of the database (SQLSTATE class 22; PostgreSQL manual, appendix A) quotes
+// the value that it is about.
+func errorText(err error) string {
+	text := err.Error()
+	var state interface {
+		error
+		SQLState() string // as pgconn.PgError and others have it
+	}
+	if errors.As(err, &state) && strings.HasPrefix(state.SQLState(), "22") {
+		text = strings.ReplaceAll(text, state.Error(), "SQLSTATE "+state.SQLState())
+	}
+	return text
 }
 
 func (rn *Renderer) write(w http.ResponseWriter, req *http.Request, p *Problem) {

@@ -1568,7 +1568,7 @@ type ClientInterface interface {
 
 	// GetReadiness What can be served
 	//
-	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1964,7 +1964,7 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // GetReadiness What can be served
 //
-// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4805,7 +4805,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadinessWithResponse What can be served
 	//
-	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6060,7 +6060,7 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 
 // GetReadinessWithResponse What can be served
 //
-// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 //
 // Returns a wrapper object for the known response body format(s).
 //

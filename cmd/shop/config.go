@@ -109,7 +109,7 @@ func (c serveCmd) settings() (settings, error) {
 	}
 	c.checkAddresses(&errs)
 	c.checkLimits(&errs)
-	c.limitFlags.check(&errs)
+	c.checkClientLimits(&errs)
 	return s, errs.err()
 }
 

@@ -145,6 +145,8 @@ func (c *contract) declared(admin bool, op *openapi3.Operation, status int) *ope
 			return responses["AdminUnauthorized"].Value
 		case admin && status == http.StatusTooManyRequests:
 			return responses["TooManyFailures"].Value
+		case status == http.StatusTooManyRequests:
+			return responses["RateLimited"].Value
 		}
 		return nil
 	}

@@ -22,7 +22,7 @@ type limitFlags struct {
 	MaxConns       int    `env:"SHOP_MAX_CONNS" default:"2000" help:"Open connections, on each listener. For one more, the connection that has waited longest for its client is closed."`
 }
 
-func (f limitFlags) check(errs *configErrors) {
+func (f limitFlags) checkClientLimits(errs *configErrors) {
 	errs.unless("--rate-address", f.RateAddress >= 0 && f.RateAddress <= maxRate, "0 (no limit) to 1000000")
 	errs.unless("--rate-key", f.RateKey >= 0 && f.RateKey <= maxRate, "0 (no limit) to 1000000")
 	errs.unless("--max-in-flight", f.MaxInFlight > 0, "more than 0")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -109,19 +110,18 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // readyz says what can be served: everything while the primary takes
-// transactions, else browsing.
+// transactions, else browsing; nothing without the schema.
 func (s *server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	status := s.router.Status()
-	if status.Writable {
-		return web.JSON(w, http.StatusOK, health{"ready"})
+	answers := slices.ContainsFunc(status.Nodes, func(n fresh.NodeStatus) bool { return n.Up })
+	if !answers {
+		return notReady("No database node answers.")
 	}
-	for _, n := range status.Nodes {
-		if n.Up {
-			return web.JSON(w, http.StatusOK, health{"degraded"})
-		}
+	if err := s.schema.err(); err != nil {
+		return err
 	}
-	return &web.Problem{
-		Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second,
-		Detail: "No database node answers.",
+	if !status.Writable {
+		return web.JSON(w, http.StatusOK, health{"degraded"})
 	}
+	return web.JSON(w, http.StatusOK, health{"ready"})
 }

@@ -69,6 +69,7 @@ type server struct {
 	orders   *orders.Store
 	admin    net.Listener // nil: there is no back office
 	sweeper  *sweeper
+	schema   *schemaCheck
 }
 
 // newServer connects nothing yet: nodes may come up later.
@@ -84,6 +85,7 @@ func newServer(set settings, log *slog.Logger) (*server, error) {
 	s.catalog = catalog.New(database, s.catalogConfig())
 	s.orders = orders.New(database, s.ordersConfig())
 	s.sweeper = newSweeper(s.orders, s.ExpireEvery, log, s.registry)
+	s.schema = &schemaCheck{router: s.router, log: log}
 	return s, nil
 }
 
@@ -110,7 +112,7 @@ func (s *server) sessionPolicy() fresh.Policy { return fresh.Session().Within(s.
 // and closes the router. It ends a second after twice ShutdownTimeout at the latest.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeRouter()
-	defer s.startSweeper(ctx)()
+	defer inBackground(ctx, s.sweeper.run, s.schema.run)()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	servers := []*http.Server{s.httpServer(requests, s.handler())}
@@ -153,11 +155,13 @@ func closeAll[C io.Closer](all []C) error {
 	return errors.Join(errs...)
 }
 
-// startSweeper returns what stops it and waits for its end.
-func (s *server) startSweeper(ctx context.Context) (stop func()) {
+// inBackground returns what stops all of them and waits for their end.
+func inBackground(ctx context.Context, all ...func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { s.sweeper.run(ctx) })
+	for _, run := range all {
+		running.Go(func() { run(ctx) })
+	}
 	return func() {
 		cancel()
 		running.Wait()

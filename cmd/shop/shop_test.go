@@ -68,6 +68,17 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 // serve runs the server until the test ends, and waits until it is ready.
 func serve(t *testing.T, s *server) string {
 	t.Helper()
+	url := listenAndServe(t, s)
+	dbtest.Eventually(t, "the shop is ready", func() bool {
+		answer := send(t, "GET", url+"/readyz", nil)
+		return answer.status == 200 && answer.field("status") == "ready"
+	})
+	return url
+}
+
+// listenAndServe runs the server until the test ends.
+func listenAndServe(t *testing.T, s *server) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -81,13 +92,11 @@ func serve(t *testing.T, s *server) string {
 			t.Error(err)
 		}
 	})
-	url := "http://" + listener.Addr().String()
-	dbtest.Eventually(t, "the shop is ready", func() bool {
-		answer := send(t, "GET", url+"/readyz", nil)
-		return answer.status == 200 && answer.field("status") == "ready"
-	})
-	return url
+	return "http://" + listener.Addr().String()
 }
+
+// testLog is the log of a program under test.
+func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 func testFlags(t *testing.T) serveCmd {
 	t.Helper()

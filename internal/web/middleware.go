@@ -65,7 +65,7 @@ func (rn *Renderer) Recover(next http.Handler) http.Handler {
 // panicText is what the runtime says, such as an index out of range. Any other value
 // may hold what a client sent; its type and the stack tell where it came from.
 func panicText(v any) string {
-	if err, ok := v.(runtime.Error); ok { //nolint:errorlint // a panic value, never wrapped
+	if err, ok := v.(runtime.Error); ok {
 		return err.Error()
 	}
 	return fmt.Sprintf("a value of type %T", v)

@@ -29,13 +29,16 @@ type backOffice struct {
 	log *buffer
 }
 
-func newBackOffice(t *testing.T) *backOffice {
+func newBackOffice(t *testing.T, adjust ...func(*serveCmd)) *backOffice {
 	t.Helper()
 	s := newShop(t)
 	flags := s.serveCmd
 	flags.AdminAddr = "127.0.0.1:0"
 	flags.AdminKeys = "ada:catalog+stock+orders:" + canaryAll + ",bob:stock:" + canaryStock
 	flags.LogLevel = slog.LevelDebug
+	for _, f := range adjust {
+		f(&flags)
+	}
 	set, err := flags.settings()
 	if err != nil {
 		t.Fatal(err)

@@ -62,6 +62,7 @@ func TestDemo(t *testing.T) {
 	if code := <-exit; code != 0 {
 		t.Errorf("exit %d after Ctrl-C:\n%s", code, out.String())
 	}
+	keepsSecrets(t, out.String()) // but for the key of the tour, which it made to be told
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the folder is still there: %v", err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -18,7 +17,7 @@ func (s *shop) serveSecond(t *testing.T, shutdown time.Duration) (addr string, s
 	t.Helper()
 	set := s.settings
 	set.ShutdownTimeout = shutdown
-	second, err := newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	second, err := newServer(set, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -50,6 +49,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 	}
 	flags := testFlags(t)
 	flags.nodeFlags = flagsOf(env.Config().Nodes)
+	keepPasswords(env.Config().Nodes)
 	for _, f := range adjust {
 		f(&flags)
 	}
@@ -58,7 +58,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 		t.Fatal(err)
 	}
 	s := &shop{Env: env, slug: in.Products[0].Slug, variant: in.Products[0].Variants[0].ID.String(), category: in.Categories[0].Slug}
-	if s.server, err = newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+	if s.server, err = newServer(set, testLog(t)); err != nil {
 		t.Fatal(err)
 	}
 	s.url = serve(t, s.server)
@@ -95,9 +95,6 @@ func listenAndServe(t *testing.T, s *server) string {
 	return "http://" + listener.Addr().String()
 }
 
-// testLog is the log of a program under test.
-func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
-
 func testFlags(t *testing.T) serveCmd {
 	t.Helper()
 	var flags serveCmd
@@ -107,6 +104,7 @@ func testFlags(t *testing.T) serveCmd {
 	flags.Addr = "127.0.0.1:0"
 	flags.RateAddress, flags.RateKey = 0, 0 // all of a test's clients are one address
 	flags.TokenKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, fresh.MinTokenKey))
+	keepSecret(flags.TokenKey)
 	return flags
 }
 
@@ -141,12 +139,14 @@ func send(t testing.TB, method, url string, body io.Reader, headers ...string) a
 	return sendWith(t, http.DefaultClient, method, url, body, headers...)
 }
 
-// sendWith also holds every answer to the contract, in whatever test it is.
+// sendWith also holds every answer to the contract, in whatever test it is, and sees
+// that it tells no secret.
 func sendWith(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) answer {
 	t.Helper()
 	req, a := exchange(t, client, method, url, body, headers...)
 	if a.status != 0 {
 		theContract(t).check(t, req, a)
+		a.checkSecrets(t, req)
 	}
 	return a
 }
@@ -166,6 +166,7 @@ func exchange(t testing.TB, client *http.Client, method, url string, body io.Rea
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
+	plantSecrets(req)
 	res, err := client.Do(req)
 	if err != nil {
 		t.Error(err) // not Fatal: also called by goroutines
@@ -209,7 +210,7 @@ func (s *shopper) do(t testing.TB, method, path, body string, headers ...string)
 	return send(t, method, s.url+path, reader, append(headers, "Authorization", s.auth)...)
 }
 
-const checkoutBody = `{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1","country":"GB"}}`
+const checkoutBody = `{"email":"ada@` + canaryHome + `.example","shipping_address":{"name":"Ada ` + canaryHome + `","line1":"1 ` + canaryHome + ` St","city":"London","postal_code":"N1","country":"GB"}}`
 
 func (s *shopper) checkout(t testing.TB, key string) answer {
 	t.Helper()

@@ -52,7 +52,7 @@ func TestUnpaidOrdersExpire(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := s.settings
-	second, err := newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	second, err := newServer(set, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestASweepWithoutAPrimaryIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blind, err := newServer(set, slog.New(slog.DiscardHandler))
+	blind, err := newServer(set, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,8 @@ import (
 
 // A counter counts requests by bucket for httprate, in memory that does not grow with
 // the number of buckets. httprate's own has a map, with an entry for each address or
-// key that anybody sends, which is emptied every other window and never given back.
+// key that anybody sends, is emptied every other window and never given back; and a
+// request that read the clock just before the turn of a window makes it forget all.
 //
 // It is a count-min sketch (Cormode and Muthukrishnan, 2005) with conservative update:
 // a bucket has one cell in each row, which others may share, and its count is the

@@ -126,17 +126,23 @@ func (rn *Renderer) record(req *http.Request, p *Problem, err error, started boo
 		slog.String("error", errorText(err)))
 }
 
-// errorText is the text of an error without what a client sent: the message of a data
-// exception of the database (SQLSTATE class 22; PostgreSQL manual, appendix A) quotes
-// the value that it is about.
+// aboutNobody are the classes of SQLSTATEs (PostgreSQL manual, appendix A) whose
+// messages speak of the server, the schema and the constraint, and never of a value:
+// connections, constraints, the state of transactions, roles, resources, names.
+var aboutNobody = []string{"08", "23", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
+
+// errorText is the text of an error without what a client may have sent: the message
+// of any other error of the database, such as one about data (22), may quote it.
 func errorText(err error) string {
 	text := err.Error()
-	var state interface {
+	var said interface {
 		error
-		SQLState() string // as pgconn.PgError and others have it
+		SQLState() string // as the driver's errors have it
 	}
-	if errors.As(err, &state) && strings.HasPrefix(state.SQLState(), "22") {
-		text = strings.ReplaceAll(text, state.Error(), "SQLSTATE "+state.SQLState())
+	if errors.As(err, &said) {
+		if code := said.SQLState(); len(code) != 5 || !slices.Contains(aboutNobody, code[:2]) {
+			text = strings.ReplaceAll(text, said.Error(), "SQLSTATE "+code)
+		}
 	}
 	return text
 }

@@ -62,6 +62,7 @@ func TestReadPolicies(t *testing.T) {
 // An ask is a request that an operation answers with success.
 type ask struct {
 	method, path, body string
+	route              string // method and pattern, as the router has them
 	admin              bool
 	op                 *openapi3.Operation
 }
@@ -112,7 +113,10 @@ func (me *shopper) oneOfEach(t *testing.T) []ask {
 	var asks []ask
 	for path, at := range theContract(t).doc.Paths.Map() {
 		for method, op := range at.Operations() {
-			asks = append(asks, ask{method, paths.Replace(path) + queries[op.OperationID], bodies[op.OperationID], forAdmins(at), op})
+			asks = append(asks, ask{
+				method: method, path: paths.Replace(path) + queries[op.OperationID], body: bodies[op.OperationID],
+				route: method + " " + path, admin: forAdmins(at), op: op,
+			})
 		}
 	}
 	rank := func(a ask) int {

@@ -144,9 +144,7 @@ func sendWith(t testing.TB, client *http.Client, method, url string, body io.Rea
 // exchange is sendWith for what is not in the contract: the internal listener.
 func exchange(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) (*http.Request, answer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	req, err := http.NewRequest(method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,17 +154,25 @@ func exchange(t testing.TB, client *http.Client, method, url string, body io.Rea
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := client.Do(req)
+	return req, do(t, client, req)
+}
+
+// do returns the answer, or the zero one if there was none.
+func do(t testing.TB, client *http.Client, req *http.Request) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
+	defer cancel()
+	res, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		t.Error(err) // not Fatal: also called by goroutines
-		return req, answer{}
+		return answer{}
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Error(err)
 	}
-	return req, answer{res.StatusCode, res.Header, text}
+	return answer{res.StatusCode, res.Header, text}
 }
 
 func (s *shop) get(t testing.TB, path string, headers ...string) answer {

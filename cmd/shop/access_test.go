@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/leeway/internal/dbtest"
 )
 
 // The public listener: a row for each route, with the status that each principal's
@@ -86,7 +88,7 @@ PATCH  /v1/admin/orders/{id}                   401    401       401     401     
 // routes are the routers' own: a route without a row fails, and a row without a route.
 // What is refused, and what only reads, changes no row of any table.
 func TestAccess(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, dbtest.New(t))
 	rows := map[string]accessRow{}
 	for _, listener := range []struct {
 		table   string
@@ -124,7 +126,7 @@ func routesOf(t *testing.T, handler http.Handler) (routes []string) {
 // An accessRow is the status that each principal gets.
 type accessRow map[string]int
 
-func parseAccess(t *testing.T, table string) map[string]accessRow {
+func parseAccess(t testing.TB, table string) map[string]accessRow {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(table), "\n")
 	principals := strings.Fields(lines[0])

@@ -35,7 +35,7 @@ func newBackOffice(t *testing.T, adjust ...func(*serveCmd)) *backOffice {
 }
 
 // openWith is another process of the shop, with an admin listener for these keys.
-func (s *shop) openWith(t *testing.T, keys string) *backOffice {
+func (s *shop) openWith(t testing.TB, keys string) *backOffice {
 	t.Helper()
 	flags := s.serveCmd
 	flags.AdminAddr = "127.0.0.1:0"
@@ -56,7 +56,7 @@ func (s *shop) openWith(t *testing.T, keys string) *backOffice {
 }
 
 // openBackOffice gives a server an admin listener, and returns its URL.
-func (s *server) openBackOffice(t *testing.T) (string, *crowd) {
+func (s *server) openBackOffice(t testing.TB) (string, *crowd) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -87,7 +87,7 @@ func (a ask) send(t *testing.T, me *shopper, token string) answer {
 // oneOfEach is an ask for every operation of the contract, first those that read, and
 // last those that end something: a cart, an order, a category. An operation that needs
 // something that is not here fails: give it what it needs.
-func (me *shopper) oneOfEach(t *testing.T) []ask {
+func (me *shopper) oneOfEach(t testing.TB) []ask {
 	t.Helper()
 	bought := &shopper{shop: me.shop, auth: me.auth}
 	bought.cart = "/v1/carts/" + bought.do(t, "POST", "/v1/carts", `{"items":[`+item(me.variant, "1")+`]}`).field("id")
@@ -139,7 +139,7 @@ func (me *shopper) oneOfEach(t *testing.T) []ask {
 // staff is what the admin operations may change and end without doing harm to others.
 type staff struct{ category, empty, product, variant, paid string }
 
-func (me *shopper) newStaff(t *testing.T) staff {
+func (me *shopper) newStaff(t testing.TB) staff {
 	t.Helper()
 	name := id.New().String()
 	made := func(path, body string) string { return me.must(t, 201, "POST", "/v1/admin/"+path, body).field("id") }

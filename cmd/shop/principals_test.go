@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"example.com/leeway/internal/dbtest"
 )
 
 // Keys of one scope each, and one that is no longer valid.
@@ -38,9 +40,9 @@ type world struct {
 }
 
 // newWorld has no sweeper, so that nothing changes by itself.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB, env *dbtest.Env) *world {
 	t.Helper()
-	before := newShop(t, func(c *serveCmd) { c.ExpireEvery = 0 }).openWith(t, keysBefore)
+	before := serveOn(t, env, func(c *serveCmd) { c.ExpireEvery = 0 }).openWith(t, keysBefore)
 	if a := send(t, "GET", before.back+"/v1/admin/orders", nil, "X-API-Key", keyRetired); a.status != 200 {
 		t.Fatalf("the key that is to be retired is not valid before: %d", a.status)
 	}
@@ -61,7 +63,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // buy makes the shopper's cart an order.
-func (s *shopper) buy(t *testing.T) (order string) {
+func (s *shopper) buy(t testing.TB) (order string) {
 	t.Helper()
 	a := s.checkout(t, "bought")
 	if a.status != 201 {
@@ -71,7 +73,7 @@ func (s *shopper) buy(t *testing.T) (order string) {
 }
 
 // pathID is the id in the path of an operation's ask.
-func (w *world) pathID(t *testing.T, operation string) string {
+func (w *world) pathID(t testing.TB, operation string) string {
 	t.Helper()
 	i := slices.IndexFunc(w.asks, func(a ask) bool { return a.op.OperationID == operation })
 	return path.Base(w.asks[i].path)
@@ -79,7 +81,7 @@ func (w *world) pathID(t *testing.T, operation string) string {
 
 // expire makes a shopper's cart an order that the sweeper expires, and then another
 // cart of theirs expired, which nothing does yet but SQL.
-func (w *world) expire(t *testing.T, s *shopper) (cartAndOrder [2]string) {
+func (w *world) expire(t testing.TB, s *shopper) (cartAndOrder [2]string) {
 	t.Helper()
 	order := s.buy(t)
 	cart := s.do(t, "POST", "/v1/carts", `{"items":[`+item(s.variant, "1")+`]}`).field("id")
@@ -186,7 +188,7 @@ func (w *world) send(t *testing.T, p principal, a ask, method string) answer {
 var apart = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // listTables returns SQL that makes a digest of each table.
-func (w *world) listTables(t *testing.T) (sql string) {
+func (w *world) listTables(t testing.TB) (sql string) {
 	t.Helper()
 	err := w.db.QueryRow(t.Context(), `SELECT string_agg(format(
 			'SELECT %L, md5(coalesce(string_agg(t::text, E''\n'' ORDER BY t::text), '''')) FROM %I t', relname, relname), ' UNION ALL ')
@@ -198,7 +200,7 @@ func (w *world) listTables(t *testing.T) (sql string) {
 }
 
 // state is a digest of each table.
-func (w *world) state(t *testing.T) map[string]string {
+func (w *world) state(t testing.TB) map[string]string {
 	t.Helper()
 	rows, err := w.db.Query(t.Context(), w.tables)
 	if err != nil {

@@ -42,7 +42,7 @@ func newShop(t *testing.T, adjust ...func(*serveCmd)) *shop {
 	return serveOn(t, dbtest.New(t), adjust...)
 }
 
-func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
+func serveOn(t testing.TB, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 	t.Helper()
 	in := seed.Generate(testProducts, 1)
 	if err := catalog.New(env.DB, catalog.DefaultConfig()).Load(t.Context(), in, catalog.LoadOptions{}); err != nil {
@@ -66,7 +66,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 }
 
 // serve runs the server until the test ends, and waits until it is ready.
-func serve(t *testing.T, s *server) string {
+func serve(t testing.TB, s *server) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,7 +89,7 @@ func serve(t *testing.T, s *server) string {
 	return url
 }
 
-func testFlags(t *testing.T) serveCmd {
+func testFlags(t testing.TB) serveCmd {
 	t.Helper()
 	var flags serveCmd
 	if err := kong.ApplyDefaults(&flags); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -32,27 +34,30 @@ func exec(t *testing.T, conn *pgx.Conn, sql string) {
 	}
 }
 
-// foreignDatabase is one that somebody else made for the shop. It returns the
-// DSNs of a superuser and of the schema's owner.
-func foreignDatabase(t *testing.T, name string) (admin, owner string) {
+var databases atomic.Int32
+
+// foreignDatabase is one that somebody else made for the shop. It returns each role's
+// DSN.
+func foreignDatabase(t *testing.T, name string) (dsnOf func(role string) string) {
 	t.Helper()
+	name += "_" + strconv.Itoa(int(databases.Add(1)))
 	primary := dbtest.Cluster(t).Nodes()[0]
 	exec(t, connect(t, primary.DSN("postgres")), "CREATE DATABASE "+name+" OWNER postgres")
-	in := func(dsn string) string {
-		u, err := url.Parse(dsn)
+	return func(role string) string {
+		u, err := url.Parse(primary.DSN(role))
 		if err != nil {
 			t.Fatal(err)
 		}
 		u.Path = "/" + name
 		return u.String()
 	}
-	return in(primary.DSN("postgres")), in(primary.DSN("shop_owner"))
 }
 
 // What the README asks for on servers of one's own: the roles, by a superuser, in
 // a database that shop_owner does not own; then the migrations, by shop_owner.
 func TestMigrateADatabaseOfSomebodyElse(t *testing.T) {
-	admin, owner := foreignDatabase(t, "elsewhere")
+	dsnOf := foreignDatabase(t, "elsewhere")
+	admin, owner := dsnOf("postgres"), dsnOf("shop_owner")
 	if _, err := migrations.Up(t.Context(), owner); err == nil {
 		t.Fatal("the migrations succeed without the roles' grants, so the test shows nothing")
 	}

@@ -4,34 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/migrations"
 )
 
 // shopDatabase is one with the roles' grants and the schema.
 func shopDatabase(t *testing.T, name string) (admin *pgx.Conn, dsnOf func(role string) string) {
 	t.Helper()
-	superuser, owner := foreignDatabase(t, name)
-	admin = connect(t, superuser)
+	dsnOf = foreignDatabase(t, name)
+	admin = connect(t, dsnOf("postgres"))
 	exec(t, admin, migrations.RolesSQL)
-	if _, err := migrations.Up(t.Context(), owner); err != nil {
+	if _, err := migrations.Up(t.Context(), dsnOf("shop_owner")); err != nil {
 		t.Fatal(err)
 	}
-	return admin, func(role string) string {
-		u, err := url.Parse(dbtest.Cluster(t).Nodes()[0].DSN(role))
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.Path = "/" + name
-		return u.String()
-	}
+	return admin, dsnOf
 }
 
 // What no role may do, the owner of the schema neither: to the server, to other roles, to
@@ -63,7 +54,7 @@ func TestNoRoleRulesTheServer(t *testing.T) {
 			"CREATE OPERATOR public.=== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)", "CREATE EXTENSION citext",
 			"ALTER SCHEMA public RENAME TO mine", "DROP SCHEMA public CASCADE",
 			"DROP EXTENSION pg_trgm CASCADE", "ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner GRANT ALL ON TABLES TO PUBLIC",
-			"ALTER DATABASE server SET work_mem = '1GB'", "DROP OWNED BY shop_owner", "REASSIGN OWNED BY shop_owner TO CURRENT_USER",
+			"DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET work_mem = 1000'', current_database()); END'", "DROP OWNED BY shop_owner", "REASSIGN OWNED BY shop_owner TO CURRENT_USER",
 		},
 	}
 	victim := connect(t, dsnOf("postgres"))

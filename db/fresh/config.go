@@ -1,7 +1,9 @@
 package fresh
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -114,6 +116,9 @@ func (c Config) Validate() error {
 
 func validateDSN(dsn string) error {
 	config, err := pgxpool.ParseConfig(dsn)
+	if file, ok := errors.AsType[*fs.PathError](err); ok { // of sslrootcert or the like
+		return fmt.Errorf("its DSN names a file that cannot be read: %w", file)
+	}
 	if err != nil {
 		return fmt.Errorf("its DSN cannot be parsed (want postgres://user:password@host:port/database)")
 	}

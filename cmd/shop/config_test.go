@@ -28,6 +28,7 @@ func TestConfigurationErrors(t *testing.T) {
 		{"no such certificate", func(c *serveCmd) {
 			c.Nodes = "a=postgres://u:hunter2@h/d?sslmode=verify-full&sslrootcert=/no/such/ca.crt"
 		}, []string{"SHOP_NODES", "/no/such/ca.crt"}},
+		{"simple protocol", func(c *serveCmd) { c.Nodes = "a=postgres://u:hunter2@h/d?default_query_exec_mode=simple_protocol" }, []string{"SHOP_NODES"}},
 		{"no such way to log in", func(c *serveCmd) { c.Nodes = "a=postgres://u:hunter2@h/d?require_auth=scram" }, []string{"SHOP_NODES"}},
 		{"many hosts", func(c *serveCmd) { c.Nodes = "a=postgres://u:hunter2@h1:1;h2:2/d" }, []string{"SHOP_NODES"}},
 		{"read user with a keyword DSN", func(c *serveCmd) { c.Nodes, c.ReadUser = "a=host=h password=hunter2", "ro" }, []string{"SHOP_NODES"}},

@@ -77,7 +77,7 @@ func Needed() int64 {
 }
 
 // Applied returns the version of the newest migration that a node has, 0 for none, and
-// also below version 5, which first allowed the shop's roles to ask. It fails only when
+// also below version 6, which first allowed the shop's roles to ask. It fails only when
 // the node does not answer.
 func Applied(ctx context.Context, node interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row

@@ -56,7 +56,7 @@ func leak(text string) string {
 }
 
 // keepsSecrets fails the test for each line of a text with a secret in it.
-func keepsSecrets(t *testing.T, text string) {
+func keepsSecrets(t testing.TB, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		if secret := leak(line); secret != "" {
@@ -67,7 +67,7 @@ func keepsSecrets(t *testing.T, text string) {
 
 // testLog is the log of a program under test. When the test ends it must hold no
 // secret; at the level info it is also the test's own output.
-func testLog(t *testing.T, also ...io.Writer) *slog.Logger {
+func testLog(t testing.TB, also ...io.Writer) *slog.Logger {
 	t.Helper()
 	said := new(buffer)
 	t.Cleanup(func() { keepsSecrets(t, said.String()) }) // after the server's, which comes later

@@ -31,6 +31,9 @@ func (c *serveCmd) Run(ctx context.Context, app *app) error {
 	if c.ReadUser == "" {
 		log.Warn("reads use the role that writes; a role without the right to write is safer", "setting", "SHOP_READ_USER")
 	}
+	if names := unverified(settings.reads.Nodes); names != nil {
+		log.Warn("the certificates of these nodes are not checked; add sslmode=verify-full to their DSNs", "setting", "SHOP_NODES", "nodes", names)
+	}
 	listener, err := listen(ctx, "--addr", settings.Addr)
 	if err != nil {
 		return err

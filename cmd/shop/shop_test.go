@@ -41,7 +41,7 @@ func newShop(t *testing.T, adjust ...func(*serveCmd)) *shop {
 	return serveOn(t, dbtest.New(t), adjust...)
 }
 
-func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
+func serveOn(t testing.TB, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 	t.Helper()
 	in := seed.Generate(testProducts, 1)
 	if err := catalog.New(env.DB, catalog.DefaultConfig()).Load(t.Context(), in, catalog.LoadOptions{}); err != nil {
@@ -66,7 +66,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 }
 
 // serve runs the server until the test ends, and waits until it is ready.
-func serve(t *testing.T, s *server) string {
+func serve(t testing.TB, s *server) string {
 	t.Helper()
 	url := listenAndServe(t, s)
 	dbtest.Eventually(t, "the shop is ready", func() bool {
@@ -77,7 +77,7 @@ func serve(t *testing.T, s *server) string {
 }
 
 // listenAndServe runs the server until the test ends.
-func listenAndServe(t *testing.T, s *server) string {
+func listenAndServe(t testing.TB, s *server) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,7 +95,7 @@ func listenAndServe(t *testing.T, s *server) string {
 	return "http://" + listener.Addr().String()
 }
 
-func testFlags(t *testing.T) serveCmd {
+func testFlags(t testing.TB) serveCmd {
 	t.Helper()
 	var flags serveCmd
 	if err := kong.ApplyDefaults(&flags); err != nil {
@@ -154,9 +154,7 @@ func sendWith(t testing.TB, client *http.Client, method, url string, body io.Rea
 // exchange is sendWith for what is not in the contract: the internal listener.
 func exchange(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) (*http.Request, answer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	req, err := http.NewRequest(method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,17 +165,25 @@ func exchange(t testing.TB, client *http.Client, method, url string, body io.Rea
 		req.Header.Set(headers[i], headers[i+1])
 	}
 	plantSecrets(req)
-	res, err := client.Do(req)
+	return req, do(t, client, req)
+}
+
+// do returns the answer, or the zero one if there was none.
+func do(t testing.TB, client *http.Client, req *http.Request) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
+	defer cancel()
+	res, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		t.Error(err) // not Fatal: also called by goroutines
-		return req, answer{}
+		return answer{}
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Error(err)
 	}
-	return req, answer{res.StatusCode, res.Header, text}
+	return answer{res.StatusCode, res.Header, text}
 }
 
 func (s *shop) get(t testing.TB, path string, headers ...string) answer {

@@ -8,6 +8,7 @@ import (
 
 	"example.com/leeway/internal/checker"
 	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/migrations"
 )
 
 // The faults that a healthy server makes: conflicts with recovery, a lack of
@@ -72,16 +73,22 @@ func connectionsExhausted(ctx context.Context, w *world) error {
 	return nil
 }
 
-// takeConnections opens sessions until the server refuses another one.
+// takeConnections opens sessions until the server refuses each role another one.
 func (w *world) takeConnections(ctx context.Context, n *pgcluster.Node) (taken []*pgx.Conn, err error) {
-	for range 500 {
-		conn, err := pgx.Connect(ctx, n.DSN("shop_owner"))
-		if err != nil {
-			return taken, nil
+	for _, role := range migrations.Roles { // each has a share of its own
+		refused := false
+		for range 500 {
+			conn, err := pgx.Connect(ctx, n.DSN(role))
+			if refused = err != nil; refused {
+				break
+			}
+			taken = append(taken, conn)
 		}
-		taken = append(taken, conn)
+		if !refused {
+			return taken, fmt.Errorf("%s never refused %s a connection", n.Name(), role)
+		}
 	}
-	return taken, fmt.Errorf("%s never refused a connection", n.Name())
+	return taken, nil
 }
 
 // schemaChange: what a migration does to a shop that is open.

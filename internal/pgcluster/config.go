@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,6 +31,14 @@ type Config struct {
 	InitSQL string
 	// Settings are postgresql.conf values for every node; they win over ours.
 	Settings map[string]string
+	// Files are put into the data folder of every node before it starts, readable by
+	// the servers alone: a certificate and its key, another pg_hba.conf. They win over
+	// ours. Attach does not know them, nor Params.
+	Files map[string]string
+	// Params are the parameters of every DSN, as in a URL. Default "sslmode=disable",
+	// because trying TLS first would dial twice. The superuser's are used by the verbs,
+	// too; standbys stream without TLS in any case.
+	Params string
 	// Upstream may put something between a standby and its primary: given the
 	// standby's name and the primary's address it returns the address to dial.
 	// Called whenever a standby is configured; nil means direct.
@@ -50,6 +59,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Database == "" {
 		cfg.Database = "shop"
 	}
+	if cfg.Params == "" {
+		cfg.Params = "sslmode=disable"
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -59,6 +71,11 @@ func (cfg Config) withDefaults() (Config, error) {
 	for _, role := range cfg.Roles {
 		if role == superuser || role == replicator || role == "" {
 			return cfg, fmt.Errorf("pgcluster: role %q is taken or empty", role)
+		}
+	}
+	for name := range cfg.Files {
+		if filepath.Base(name) != name || name == confFile {
+			return cfg, fmt.Errorf("pgcluster: file %q is not one of the data folder's own", name)
 		}
 	}
 	for name, value := range cfg.Settings {
@@ -75,7 +92,7 @@ var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 // before each start. pg_rewind and pg_basebackup copy it from the other node.
 const confFile = "pgcluster.conf"
 
-// writeConf writes the settings of one node. following is the primary that the
+// writeConf writes the settings and files of one node. following is the primary that the
 // node follows when it is, or may become, a standby; nil for none.
 func (n *Node) writeConf(following *Node, sync bool) error {
 	var b strings.Builder
@@ -120,6 +137,11 @@ func (n *Node) writeConf(following *Node, sync bool) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.c.cfg.Settings)) {
 		set(name, n.c.cfg.Settings[name])
+	}
+	for name, text := range n.c.cfg.Files {
+		if err := n.c.as.writeFile(n.file(name), text); err != nil {
+			return err
+		}
 	}
 	return n.c.as.writeFile(n.file(confFile), b.String())
 }

@@ -32,13 +32,12 @@ func (n *Node) Name() string { return n.name }
 func (n *Node) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
 
 // DSN is the connection URL of a role in Config.Database; role "postgres" is the
-// superuser. TLS is disabled, because trying it first would dial twice. A role
-// that the cluster does not know gets a URL without password, which the server
-// refuses.
+// superuser. Its parameters are Config.Params. A role that the cluster does not know
+// gets a URL without password, which the server refuses.
 func (n *Node) DSN(role string) string { return n.dsn(role, n.c.cfg.Database) }
 
 func (n *Node) dsn(role, database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(role), Host: n.Addr(), Path: "/" + database, RawQuery: "sslmode=disable"}
+	u := url.URL{Scheme: "postgres", User: url.User(role), Host: n.Addr(), Path: "/" + database, RawQuery: n.c.cfg.Params}
 	if pass, ok := n.c.passwords[role]; ok {
 		u.User = url.UserPassword(role, pass)
 	}

@@ -94,7 +94,7 @@ func (w *world) expire(t testing.TB, s *shopper) (cartAndOrder [2]string) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := w.server.orders.ExpireOrders(t.Context()); n != 1 || err != nil {
+	if n, err := w.orders.ExpireOrders(t.Context()); n != 1 || err != nil {
 		t.Fatalf("%d orders expired, %v", n, err)
 	}
 	return [2]string{cart, order}

@@ -59,6 +59,7 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 	if registry != nil {
 		registry.MustRegister(reads, behind, tokens, r.alarms.total, m.rewound, m.retries, m.commits, m.unknown)
 		registry.MustRegister(r.gauges()...)
+		registry.MustRegister(poolStats{r.nodes})
 	}
 	return m
 }
@@ -67,8 +68,11 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 func (r *Router) gauges() []prometheus.Collector {
 	list := []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "leeway_fallback_in_flight", Help: "Reads on the primary now; the cap is FallbackConns.",
+			Name: "leeway_fallback_in_flight", Help: "Reads on the primary now.",
 		}, func() float64 { return float64(len(r.fallback.slots)) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "leeway_fallback_limit", Help: "How many reads may be on the primary at once.",
+		}, func() float64 { return float64(cap(r.fallback.slots)) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "leeway_fallback_shed_total", Help: "Reads refused because the cap was reached.",
 		}, func() float64 { return float64(r.fallback.shed.Load()) }),

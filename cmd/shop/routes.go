@@ -46,11 +46,11 @@ var problems = []web.Mapping{
 // newMux is what every request goes through, on either listener.
 func (s *server) newMux(render *web.Renderer) *chi.Mux {
 	r := chi.NewRouter()
-	r.Use(web.RequestID)
+	r.Use(web.RequestID, s.tracing.Middleware)
 	if s.AccessLog {
 		r.Use(web.AccessLog(s.log))
 	}
-	r.Use(render.Recover, web.SecureHeaders, middleware.GetHead)
+	r.Use(s.observer.measure, render.Recover, web.SecureHeaders, middleware.GetHead)
 	r.NotFound(render.NotFound)
 	r.MethodNotAllowed(render.MethodNotAllowed)
 	return r
@@ -58,7 +58,7 @@ func (s *server) newMux(render *web.Renderer) *chi.Mux {
 
 // handler serves those who shop.
 func (s *server) handler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.log, problems...).Tell(s.observer.problem)
 	r := s.newMux(render)
 
 	r.Get("/healthz", render.Handle(s.healthz))
@@ -66,7 +66,7 @@ func (s *server) handler() http.Handler {
 	r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
 	api.Routes(r, render)
 	r.Group(func(r chi.Router) {
-		r.Use(render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+		r.Use(render.InFlight(s.MaxInFlight), s.observer.capped("public"), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys), s.observer.sales)
 		catalog.Routes(r, s.catalog, render)
 		orders.Routes(r, s.orders, render)
 	})
@@ -77,10 +77,10 @@ func (s *server) handler() http.Handler {
 // not routed on the public one cannot be reached there by any mistake in a key. Who
 // has no key learns nothing, not even which paths there are.
 func (s *server) adminHandler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.log, problems...).Tell(s.observer.problem)
 	gate := admin.NewGate(s.adminKeys, s.log, render)
 	r := s.newMux(render)
-	r.Use(gate.Authenticate, gate.Audit, render.InFlight(s.MaxInFlight), render.AcceptJSON,
+	r.Use(gate.Authenticate, gate.Audit, render.InFlight(s.MaxInFlight), s.observer.capped("admin"), render.AcceptJSON,
 		web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
 
 	catalog.AdminRoutes(r, s.catalog, render)

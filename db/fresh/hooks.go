@@ -12,8 +12,8 @@ type Hooks struct {
 	Read func(ctx context.Context, served Served)
 
 	// Start is told that a piece of work begins. The context that it returns is the
-	// one of the work, and the function is called when the work has ended, unless it
-	// panicked. For a commit that may be long after its caller has left.
+	// one of the work, and the function, if there is one, is called when the work has
+	// ended, unless it panicked. For a commit that may be long after its caller has left.
 	Start func(ctx context.Context, w Work) (context.Context, func(Outcome))
 }
 

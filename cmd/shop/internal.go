@@ -1,0 +1,30 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// internalHandler serves those who run the process: metrics and profiles. Whoever
+// reaches it can slow the process down, and read its memory.
+//
+// /debug/pprof/cmdline is left out: a command line may hold a password.
+func (s *server) internalHandler() http.Handler {
+	all := prometheus.Gatherers{s.registry}
+	if s.observer != nil {
+		all = append(all, s.observer.registry)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
+	}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol) // go tool pprof asks with POST
+	return mux
+}

@@ -14,17 +14,21 @@ import (
 //
 // /debug/pprof/cmdline is left out: a command line may hold a password.
 func (s *server) internalHandler() http.Handler {
-	all := prometheus.Gatherers{s.registry}
-	if s.observer != nil {
-		all = append(all, s.observer.registry)
-	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics(), promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
 	}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol) // go tool pprof asks with POST
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol) // as go tool pprof asks
 	return mux
+}
+
+func (s *server) metrics() prometheus.Gatherer {
+	if s.observer == nil {
+		return s.registry
+	}
+	return prometheus.Gatherers{s.registry, s.observer.registry}
 }

@@ -58,12 +58,14 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 		t.Fatal(err)
 	}
 	s := &shop{Env: env, slug: in.Products[0].Slug, variant: in.Products[0].Variants[0].ID.String(), category: in.Categories[0].Slug}
-	if s.server, err = newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+	if s.server, err = newServer(set, testLog(t)); err != nil {
 		t.Fatal(err)
 	}
 	s.url = serve(t, s.server)
 	return s
 }
+
+func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // serve runs the server until the test ends, and waits until it is ready.
 func serve(t *testing.T, s *server) string {

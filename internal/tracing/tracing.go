@@ -66,6 +66,9 @@ func whatWeAre(ctx context.Context) (*resource.Resource, error) {
 	)
 }
 
+// Flush sends what has ended so far.
+func (t *Tracing) Flush(ctx context.Context) error { return t.provider.ForceFlush(ctx) }
+
 // Close sends what is left until ctx ends.
 func (t *Tracing) Close(ctx context.Context) error {
 	if t == nil {

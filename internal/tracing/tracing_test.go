@@ -197,31 +197,38 @@ func TestWorkIsASpan(t *testing.T) {
 		want string
 	}{
 		{
-			fresh.Work{SQL: "-- name: Thing :one\nSELECT 'canary'"}, fresh.Outcome{Served: replica, Tries: 1},
+			fresh.Work{SQL: "-- name: Thing :one\nSELECT 'canary'"},
+			fresh.Outcome{Served: replica, Tries: 1},
 			"read Thing db.operation.name=Thing db.system.name=postgresql leeway.bound_ms=2 leeway.node=replica-1 leeway.reason=replica leeway.source=replica leeway.tries=1 Unset",
 		},
 		{
-			fresh.Work{SQL: "SELECT 'canary'"}, fresh.Outcome{Served: fresh.Served{Node: "replica-1", Bound: -1, Stale: true, Reason: fresh.ReasonLag}, Tries: 2},
+			fresh.Work{SQL: "SELECT 'canary'"},
+			fresh.Outcome{Served: fresh.Served{Node: "replica-1", Bound: -1, Stale: true, Reason: fresh.ReasonLag}, Tries: 2},
 			"read db.system.name=postgresql leeway.node=replica-1 leeway.reason=lag leeway.source=stale leeway.tries=2 Unset",
 		},
 		{
-			fresh.Work{Kind: fresh.WorkSnapshot}, fresh.Outcome{Served: primary, Tries: 3},
+			fresh.Work{Kind: fresh.WorkSnapshot},
+			fresh.Outcome{Served: primary, Tries: 3},
 			"snapshot db.system.name=postgresql leeway.node=a leeway.reason=token leeway.source=primary leeway.tries=3 Unset",
 		},
 		{
-			fresh.Work{Kind: fresh.WorkCommit}, fresh.Outcome{Served: primary, Tries: 1, Err: fmt.Errorf("canary: %w", fresh.ErrCommitUnknown)},
+			fresh.Work{Kind: fresh.WorkCommit},
+			fresh.Outcome{Served: primary, Tries: 1, Err: fmt.Errorf("canary: %w", fresh.ErrCommitUnknown)},
 			"commit db.system.name=postgresql error.type=commit_unknown leeway.node=a leeway.reason=token leeway.source=primary leeway.tries=1 Error",
 		},
 		{
-			fresh.Work{Kind: fresh.WorkWrite}, fresh.Outcome{Served: primary, Tries: 1, Err: fmt.Errorf("x: %w", &pgconn.PgError{Code: "22P02", Message: "canary"})},
+			fresh.Work{Kind: fresh.WorkWrite},
+			fresh.Outcome{Served: primary, Tries: 1, Err: fmt.Errorf("x: %w", &pgconn.PgError{Code: "22P02", Message: "canary"})},
 			"write db.system.name=postgresql error.type=22P02 leeway.node=a leeway.reason=token leeway.source=primary leeway.tries=1 Error",
 		},
 		{
-			fresh.Work{Kind: fresh.WorkWrite}, fresh.Outcome{Served: primary, Tries: 1, Err: errors.New("canary: the cart is closed")},
+			fresh.Work{Kind: fresh.WorkWrite},
+			fresh.Outcome{Served: primary, Tries: 1, Err: errors.New("canary: the cart is closed")},
 			"write db.system.name=postgresql error.type=rolled_back leeway.node=a leeway.reason=token leeway.source=primary leeway.tries=1 Unset",
 		},
 		{
-			fresh.Work{}, fresh.Outcome{Served: fresh.Served{Reason: fresh.ReasonPrimaryDown}, Err: fresh.ErrNoPrimary},
+			fresh.Work{},
+			fresh.Outcome{Served: fresh.Served{Reason: fresh.ReasonPrimaryDown}, Err: fresh.ErrNoPrimary},
 			"read db.system.name=postgresql error.type=no_primary leeway.reason=primary_down leeway.tries=0 Error",
 		},
 	} {

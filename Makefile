@@ -44,8 +44,9 @@ generate: ## Generate db/readq and db/writeq from queries/ and migrations/, open
 	go test ./api -run TestAnEditIsANewVersion -update
 
 .PHONY: bench
-bench: ## Measure what a proof costs: bare pool, bounded and session reads
+bench: ## Measure what a proof costs (bare pool, bounded and session reads), and what being watched costs
 	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh
+	go test -run '^$$' -bench Ratio -benchtime $(BENCH) ./cmd/shop
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ (10s)

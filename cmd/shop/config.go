@@ -27,8 +27,9 @@ type nodeFlags struct {
 type serveCmd struct {
 	nodeFlags
 	limitFlags
+	traceFlags
 	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
-	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics, and of /healthz and /readyz once more; keep it private. Default: not served."`
+	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof, and of /healthz and /readyz once more; keep it private. Default: not served."`
 
 	AdminAddr     string `env:"SHOP_ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of the admin routes; keep it private. Default: they are not served at all."`
 	AdminKeys     string `env:"SHOP_ADMIN_KEYS" placeholder:"NAME:SCOPE+SCOPE:SECRET,..." help:"Who may use them. Scopes are catalog, stock and orders; a secret has at least 32 bytes. Make one with: openssl rand -hex 32. To rotate one, give its name twice."`
@@ -63,6 +64,7 @@ type settings struct {
 	keys      *fresh.Keyring
 	adminKeys admin.Keys
 	proxies   []netip.Prefix // that are trusted
+	traces    string         // URL; "": nowhere
 }
 
 // configErrors collects everything that is wrong, so that one start shows all.
@@ -105,6 +107,7 @@ func (c serveCmd) settings() (settings, error) {
 		Nodes: c.parseNodes(&errs), Pooler: c.Pooler, SecureCookies: c.SecureCookies,
 		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
 	}
+	s.traces = c.tracesURL(&errs)
 	c.checkAddresses(&errs)
 	c.checkLimits(&errs)
 	c.checkClientLimits(&errs)

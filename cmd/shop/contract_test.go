@@ -160,7 +160,7 @@ func (c *contract) declared(admin bool, op *openapi3.Operation, status int) *ope
 // those of HTTP itself.
 var everywhere = []string{
 	"X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy",
-	"Content-Type", "Content-Length", "Date", "Connection", "Transfer-Encoding",
+	"Content-Type", "Content-Length", "Date", "Connection", "Transfer-Encoding", "Traceparent",
 }
 
 // check fails the test when an answer is not as the contract declares it: another

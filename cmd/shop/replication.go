@@ -62,7 +62,16 @@ type replicaView struct {
 }
 
 func (s *server) replication(w http.ResponseWriter, _ *http.Request) error {
-	status := s.router.Status()
+	v := s.replicationView(s.router.Status())
+	if err := v.count(s); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return web.JSON(w, http.StatusOK, v)
+}
+
+// replicationView is without its counters.
+func (s *server) replicationView(status fresh.Status) replicationView {
 	v := replicationView{
 		Alarms: []alarm{}, Replicas: []replicaView{},
 		Sync:    newSyncView(status.Sync),
@@ -79,11 +88,7 @@ func (s *server) replication(w http.ResponseWriter, _ *http.Request) error {
 		}
 	}
 	v.raise(status)
-	if err := v.count(s); err != nil {
-		return err
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	return web.JSON(w, http.StatusOK, v)
+	return v
 }
 
 func newSyncView(s fresh.SyncStatus) syncView {

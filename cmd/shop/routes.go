@@ -48,17 +48,17 @@ var problems = []web.Mapping{
 // what follows is then about what the shop does, and not about how fast a client sends.
 func (s *server) newMux(render *web.Renderer) *chi.Mux {
 	r := chi.NewRouter()
-	r.Use(web.ReadBody, web.RequestID, web.ClientAddress(s.log, s.proxies...))
+	r.Use(web.ReadBody, web.RequestID, web.ClientAddress(s.log, s.proxies...), s.tracing.Middleware)
 	if s.AccessLog {
 		r.Use(web.AccessLog(s.log))
 	}
-	r.Use(render.Recover, web.SecureHeaders, middleware.GetHead)
+	r.Use(s.observer.measure, render.Recover, web.SecureHeaders, middleware.GetHead)
 	return r
 }
 
 // handler serves those who shop.
 func (s *server) handler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.log, problems...).Tell(s.observer.problem)
 	r := s.newMux(render)
 	byAddress, byKey := render.RateLimit(s.RateAddress, web.ClientNet), render.RateLimit(s.RateKey, web.BearerBucket)
 
@@ -72,7 +72,8 @@ func (s *server) handler() http.Handler {
 		api.Routes(r, render)
 		r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
 		r.Group(func(r chi.Router) {
-			r.Use(byKey, render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+			r.Use(byKey, render.InFlight(s.MaxInFlight), s.observer.capped("public"), render.AcceptJSON,
+				web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys), s.observer.sales)
 			catalog.Routes(r, s.catalog, render)
 			orders.Routes(r, s.orders, render)
 		})
@@ -86,12 +87,12 @@ func (s *server) handler() http.Handler {
 // not routed on the public one cannot be reached there by any mistake in a key. Who
 // has no key learns nothing, not even which paths there are.
 func (s *server) adminHandler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.log, problems...).Tell(s.observer.problem)
 	gate := admin.NewGate(s.adminKeys, s.log, render)
 	r := s.newMux(render)
 	r.Use(render.RateLimit(s.RateAddress, web.ClientNet), gate.Authenticate,
 		render.RateLimit(s.RateKey, web.HeaderBucket(admin.Header)), gate.Audit, render.InFlight(s.MaxInFlight),
-		render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+		s.observer.capped("admin"), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
 	r.NotFound(render.NotFound)
 	r.MethodNotAllowed(render.MethodNotAllowed)
 

@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/tracing"
 	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
 )
@@ -67,6 +67,8 @@ type server struct {
 	settings
 	log      *slog.Logger
 	registry *prometheus.Registry
+	observer *observer
+	tracing  *tracing.Tracing // nil: off
 	router   *fresh.Router
 	catalog  *catalog.Store
 	orders   *orders.Store
@@ -77,10 +79,25 @@ type server struct {
 
 // newServer connects nothing yet: nodes may come up later.
 func newServer(set settings, log *slog.Logger) (*server, error) {
-	s := &server{settings: set, log: log, registry: prometheus.NewRegistry()}
+	return newObserved(set, log, newObserver(set))
+}
+
+func newObserved(set settings, log *slog.Logger, o *observer) (*server, error) {
+	log = slog.New(tracing.Logs(log.Handler()))
+	s := &server{settings: set, log: log, registry: prometheus.NewRegistry(), observer: o}
+	var err error
+	if set.traces != "" {
+		if s.tracing, err = tracing.New(context.Background(), set.traces, log); err != nil {
+			return nil, err
+		}
+	}
 	config := set.reads
 	config.Log, config.Metrics = log, s.registry
-	var err error
+	config.Hooks.Start = s.tracing.Hook()
+	if o != nil {
+		config.Hooks.Read = o.read
+		o.registry.MustRegister(alarmGauges{s})
+	}
 	if s.router, err = fresh.New(config); err != nil {
 		return nil, err
 	}
@@ -190,7 +207,7 @@ func shutdown(servers []*http.Server, wait time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// closeRouter leaves COMMITs alone that still wait for a standby: the server
+// closeRouter closes the router and sends the last traces. It leaves COMMITs alone that still wait for a standby: the server
 // goes on with them, and their callers have been told that the outcome is
 // unknown.
 func (s *server) closeRouter() {
@@ -199,16 +216,16 @@ func (s *server) closeRouter() {
 	if err := s.router.Close(ctx); err != nil {
 		s.log.Warn("COMMITs still wait for a standby; what becomes of them is not known here", "error", err)
 	}
+	if err := s.tracing.Close(ctx); err != nil {
+		s.log.Warn("the last traces were not sent", "error", err)
+	}
 }
 
-// serveInternal serves /metrics, when an address was given for it. The health checks
-// are there as well: whoever fills the public listener does not reach them.
+// serveInternal serves internalHandler, when an address was given for it. Profiles take
+// as long as was asked for, so no timeout ends their answers.
 func (s *server) serveInternal(ctx context.Context) (*http.Server, error) {
-	mux, render := http.NewServeMux(), web.NewRenderer(s.log)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	mux.Handle("GET /healthz", render.Handle(s.healthz))
-	mux.Handle("GET /readyz", render.Handle(s.readyz))
-	internal := s.httpServer(context.WithoutCancel(ctx), web.ReadBody(mux))
+	internal := s.httpServer(context.WithoutCancel(ctx), web.ReadBody(s.internalHandler()))
+	internal.WriteTimeout = 0
 	if s.InternalAddr == "" {
 		return internal, nil
 	}

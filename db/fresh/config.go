@@ -62,6 +62,7 @@ type Config struct {
 
 	Log     *slog.Logger          // default: none
 	Metrics prometheus.Registerer // default: not registered
+	Hooks   Hooks                 // default: none
 }
 
 func (c Config) withDefaults() Config {

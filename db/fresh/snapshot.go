@@ -24,7 +24,7 @@ func (r *Router) Snapshot(ctx context.Context, p Policy, fn func(context.Context
 	if r.config.Pooler {
 		p = Strong()
 	}
-	return r.route(ctx, p, func(ctx context.Context, l *lease) error {
+	return r.route(ctx, p, Work{Kind: WorkSnapshot}, func(ctx context.Context, l *lease) error {
 		// Before BEGIN: the transaction's first statement fixes its snapshot.
 		if err := l.guard(ctx); err != nil {
 			return err

@@ -40,8 +40,18 @@ const (
 // waiting for its synchronous standby, the error is ErrCommitUnknown: the
 // transaction may be durable, and only an idempotency key can tell.
 func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) error) error {
+	ctx, end := r.config.Hooks.start(ctx, Work{Kind: WorkWrite})
+	var o Outcome
+	o.Err = r.write(ctx, &o, fn)
+	if end != nil {
+		end(o)
+	}
+	return o.Err
+}
+
+func (r *Router) write(ctx context.Context, o *Outcome, fn func(context.Context, WriteTx) error) error {
 	for try := 1; ; try++ {
-		err := r.writeOnce(ctx, fn)
+		err := r.writeOnce(ctx, o, fn)
 		if err == nil || errors.Is(err, ErrCommitUnknown) {
 			return err
 		}
@@ -83,7 +93,7 @@ func backOff(ctx context.Context, try int) bool {
 	}
 }
 
-func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx) error) error {
+func (r *Router) writeOnce(ctx context.Context, o *Outcome, fn func(context.Context, WriteTx) error) error {
 	primary, timeline := r.currentPrimary()
 	if primary == nil {
 		return ErrNoPrimary
@@ -111,12 +121,13 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 	if primary.refuses() {
 		return ErrNoSynchronousStandby // the first connection has told what its COMMIT would wait for
 	}
+	o.Served, o.Tries = primary.wrote(), o.Tries+1
 	if err := runTx(ctx, conn.Conn(), fn); err != nil {
 		primary.condemn(conn.Conn(), classify(ctx, err, inWrite))
 		return err
 	}
 	committing = true // and the connection commit's own
-	pos, err := r.commit(ctx, conn)
+	pos, err := r.commit(ctx, primary, conn)
 	if err != nil {
 		return err
 	}
@@ -125,10 +136,12 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 	}
 	if c != nil {
 		c.raise(pos)
-		c.note(Served{Node: primary.name, Primary: true, Reason: ReasonPolicy})
+		c.note(primary.wrote())
 	}
 	return nil
 }
+
+func (n *node) wrote() Served { return Served{Node: n.name, Primary: true, Reason: ReasonPolicy} }
 
 func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx) error) error {
 	if _, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED"); err != nil {
@@ -162,8 +175,9 @@ type committed struct {
 // So the COMMIT runs to its end with no deadline, on a connection that only it
 // holds; there are WriteConns of those, which bounds how many can wait. The
 // caller may leave earlier, not knowing the outcome.
-func (r *Router) commit(ctx context.Context, conn *pgxpool.Conn) (Position, error) {
+func (r *Router) commit(ctx context.Context, primary *node, conn *pgxpool.Conn) (Position, error) {
 	done := make(chan committed, 1)
+	_, end := r.config.Hooks.start(ctx, Work{Kind: WorkCommit})
 	r.commits.Add(1)
 	go func() {
 		defer r.commits.Done()
@@ -172,6 +186,9 @@ func (r *Router) commit(ctx context.Context, conn *pgxpool.Conn) (Position, erro
 		pos, err := sendCommit(context.WithoutCancel(ctx), conn.Conn().PgConn())
 		r.metrics.commit(time.Since(start), err)
 		r.alarms.see(err, inWrite)
+		if end != nil {
+			end(Outcome{primary.wrote(), 1, err})
+		}
 		done <- committed{pos, err}
 	}()
 	select {

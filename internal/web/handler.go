@@ -31,6 +31,7 @@ type Mapping struct {
 type Renderer struct {
 	log   *slog.Logger
 	table []Mapping
+	tell  func(*http.Request, *Problem) // nil: nobody
 }
 
 // NewRenderer returns a Renderer with a base table. The first match wins.
@@ -40,7 +41,13 @@ func NewRenderer(log *slog.Logger, table ...Mapping) *Renderer {
 
 // With returns a Renderer that asks table before the table of rn.
 func (rn *Renderer) With(table ...Mapping) *Renderer {
-	return &Renderer{log: rn.log, table: slices.Concat(table, rn.table)}
+	return &Renderer{log: rn.log, table: slices.Concat(table, rn.table), tell: rn.tell}
+}
+
+// Tell returns a Renderer that tells seen of each problem that it sends, before its
+// first byte.
+func (rn *Renderer) Tell(seen func(*http.Request, *Problem)) *Renderer {
+	return &Renderer{log: rn.log, table: rn.table, tell: seen}
 }
 
 // Handle adapts fn to the standard library, so that routers and middlewares
@@ -159,6 +166,9 @@ func (rn *Renderer) write(w http.ResponseWriter, req *http.Request, p *Problem) 
 		p = internal
 		body, _ = p.document(req.URL.Path, id)
 	}
+	if rn.tell != nil {
+		rn.tell(req, p)
+	}
 	p.setHeader(w.Header())
 	if err := Raw(w, p.Status, body); err != nil {
 		rn.log.DebugContext(req.Context(), "problem not sent", "request_id", id, "error", err.Error())
@@ -212,7 +222,12 @@ func tracked(w http.ResponseWriter, req *http.Request) http.ResponseWriter {
 	return middleware.NewWrapResponseWriter(w, req.ProtoMajor)
 }
 
-func started(w http.ResponseWriter) bool {
-	t, ok := w.(middleware.WrapResponseWriter)
-	return ok && t.Status() != 0
+func started(w http.ResponseWriter) bool { return statusOf(w) != 0 }
+
+// statusOf is 0 as long as nothing was sent.
+func statusOf(w http.ResponseWriter) int {
+	if t, ok := w.(middleware.WrapResponseWriter); ok {
+		return t.Status()
+	}
+	return 0
 }

@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 			a.Streams, p.Streams = []Stream{{Name: "b", State: "streaming", Sync: "async"}}, p.Streams[:1]
 		}, ""},
 		{"a former stream is still listed", func(p, _, _ *Node) {
-			p.Streams = append([]Stream{{Name: "b", State: "catchup"}}, p.Streams...)
+			p.Streams = append(p.Streams, Stream{Name: "b", State: "catchup"})
 		}, ""},
 		{"a position that is not known", func(_, a, _ *Node) { a.LSN, a.Lag = 0, nil; unproven(a) }, "lagging a"},
 		{"a timeline that is not known", func(_, a, _ *Node) { a.Timeline, a.Lag = 0, nil; unproven(a) }, "lagging a"},
@@ -77,7 +77,7 @@ func TestJudge(t *testing.T) {
 			p.Streams[1].Sync = "potential"
 		}, "no_synchronous_standby"},
 		{"nobody answers", func(p, a, b *Node) { p.Trouble, a.Trouble, b.Trouble = Refused, Silent, LoginFailed }, "no_primary, node_unreachable p, node_unreachable a, node_unreachable b"},
-		{"the worst comes first", func(p, a, b *Node) { a.Replay = "paused"; p.Waiting.Stuck = true }, "no_synchronous_standby, replay_paused a"},
+		{"the worst comes first", func(_, a, b *Node) { a.Replay, b.Standby = "paused", false }, "two_primaries, not_in_recovery b, replay_paused a"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestHistoryKeepsOneTimeline(t *testing.T) {
 			t.Errorf("the bound at %s is %v, want %v", lsn, got, want)
 		}
 	}
-	h.add(at(0, 2, 10))
+	h.add(at(0, 2, 400))
 	if got := h.bound(now, fresh.Position{Timeline: 1, LSN: 300}); got != nil {
 		t.Errorf("a bound on a timeline that ended: %v", got)
 	}

@@ -317,3 +317,24 @@ func TestCheckWatchInJSON(t *testing.T) {
 		t.Errorf("%d lines, want 3", len(lines))
 	}
 }
+
+// --local finds what make demo has started, if that is not ambiguous.
+func TestCheckOfTheLocalCluster(t *testing.T) {
+	dir := t.TempDir()
+	reachable(t, dir)
+	t.Setenv("TMPDIR", dir)
+	line := commandName() + " check --local"
+	for _, want := range []string{"no temporary cluster runs here", "WARNING asynchronous", "several clusters run here, choose one with --dir:\n  " + dir} {
+		out, code := command(t, line, "SHOP_CLUSTER_DIR=")
+		if !strings.Contains(out, want) || (code == 2) == strings.Contains(out, "Status:") {
+			t.Errorf("exit %d, want %q:\n%s", code, want, out)
+		}
+		config := dbtest.Config()
+		config.Replicas = 0
+		cluster, err := pgcluster.Start(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cluster.Close()
+	}
+}

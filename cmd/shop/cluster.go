@@ -88,6 +88,7 @@ For {shop} migrate, seed and serve in a second terminal:
   export SHOP_READ_USER={user} SHOP_READ_PASSWORD={password}
   export SHOP_TOKEN_KEY="$(openssl rand -base64 32)"
 And to break things there:
+  {shop} check                     what is wrong, and what to type against it
   {shop} cluster status
   {shop} cluster pause             every standby stops replaying
   {shop} cluster resume

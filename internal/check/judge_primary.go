@@ -79,8 +79,11 @@ func (j *judge) synchronous() {
 	quorum, confirming, waiting := fresh.Quorum(required), j.confirming(), j.main.Waiting
 	switch {
 	case required == "":
-		j.find(Warning, Asynchronous, nil, "synchronous_standby_names is empty: "+acknowledgedAlone,
-			j.fix.set(j.main.Name, "synchronous_standby_names", "ANY 1 (*)", false)...)
+		remedy := j.fix.set(j.main.Name, "synchronous_standby_names", "ANY 1 (*)", false)
+		if len(j.main.Streams) == 0 {
+			remedy = []string{"add a standby first: without one, every commit would wait for ever"}
+		}
+		j.find(Warning, Asynchronous, nil, "synchronous_standby_names is empty: "+acknowledgedAlone, remedy...)
 	case level == "off" || level == "local":
 		j.find(Warning, Asynchronous, nil, "synchronous_commit is "+level+": "+acknowledgedAlone,
 			j.fix.set(j.main.Name, "synchronous_commit", "on", false)...)

@@ -129,6 +129,17 @@ func TestPromoteTheOneThatReceivedMost(t *testing.T) {
 	}
 }
 
+// To wait for standbys is no remedy where there is none: every commit would hang.
+func TestALonePrimaryIsNotToldToWait(t *testing.T) {
+	c := healthy()
+	c.Nodes = c.Nodes[:1]
+	c.Nodes[0].Streams, c.Nodes[0].Settings = nil, nil
+	f := Judge(c, limits, Remedies{Shop: "shop"}).Findings
+	if len(f) != 1 || f[0].Code != Asynchronous || strings.Contains(strings.Join(f[0].Remedy, " "), "ALTER SYSTEM") {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestRemediesSurviveAShell(t *testing.T) {
 	r := Remedies{Shop: "/my programs/shop", Dir: "/it's here"}
 	if got, want := r.sql("a", "SELECT 'x'"), `'/my programs/shop' cluster sql a 'SELECT '\''x'\''' --dir '/it'\''s here'`; got != want {

@@ -16,6 +16,10 @@ help: ## List the targets
 demo: build ## Start a primary, two standbys and the shop here; Ctrl-C removes all of it. ARGS="--products 20000 --dir demo"
 	@exec bin/shop demo $(ARGS)
 
+.PHONY: check
+check: build ## Look at the demo that runs here: what replicates, and what is wrong. ARGS="--watch", or --dir of one of several
+	@bin/shop check --local $(ARGS)
+
 .PHONY: test
 test: ## Run every test on a real primary with two real standbys
 	go test $(RACE) ./...
@@ -55,7 +59,3 @@ fuzz: ## Run each fuzz target for FUZZ (10s)
 			echo "$$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) "./$$(dirname "$$file")" || exit 1; \
 		done || exit 1; \
 	done
-
-.PHONY: clean
-clean: ## Remove what was built
-	rm -rf bin

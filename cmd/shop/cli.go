@@ -15,6 +15,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the HTTP API on existing PostgreSQL servers."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema up to date, or look at it."`
 	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`
+	Check   checkCmd   `cmd:"" help:"Look at the servers: what replicates, how far, and what is wrong. Exit 0, 1 or 2 for GOOD, WARNING or CRITICAL."`
 	Cluster clusterCmd `cmd:"" help:"Run a local primary with standbys, and break it on purpose."`
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -29,6 +30,7 @@ type clusterCmd struct {
 	Kill    clusterKillCmd    `cmd:"" help:"End every process of a node (SIGKILL)."`
 	Promote clusterPromoteCmd `cmd:"" help:"Make a standby the primary."`
 	Rejoin  clusterRejoinCmd  `cmd:"" help:"Make a node a standby of the current primary."`
+	SQL     clusterSQLCmd     `cmd:"" name:"sql" help:"Run a statement on a node, as its superuser."`
 }
 
 // clusterConfig is the cluster that the shop needs; the demo starts it too.
@@ -86,6 +88,7 @@ For {shop} migrate, seed and serve in a second terminal:
   export SHOP_READ_USER={user} SHOP_READ_PASSWORD={password}
   export SHOP_TOKEN_KEY="$(openssl rand -base64 32)"
 And to break things there:
+  {shop} check                     what is wrong, and what to type against it
   {shop} cluster status
   {shop} cluster pause             every standby stops replaying
   {shop} cluster resume
@@ -275,6 +278,36 @@ type clusterRejoinCmd struct{ oneNode }
 
 func (c *clusterRejoinCmd) Run(ctx context.Context, app *app) error {
 	return c.on(ctx, app, c.Node, "is a standby of the current primary", (*pgcluster.Node).Rejoin)
+}
+
+type clusterSQLCmd struct {
+	oneNode
+	Statement string `arg:"" help:"For example 'SELECT pg_last_wal_replay_lsn()'."`
+}
+
+// Run prints rows as they are, their columns apart by tabs.
+func (c *clusterSQLCmd) Run(ctx context.Context, app *app) error {
+	cluster, err := pgcluster.Attach(c.Dir)
+	if err != nil {
+		return err
+	}
+	node, err := cluster.Node(c.Node)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, node.DSN("postgres"))
+	if err != nil {
+		return fmt.Errorf("%s does not answer", node.Name()) // the driver's text names the user and the host
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	results, err := conn.PgConn().Exec(ctx, c.Statement).ReadAll() // simple protocol: each value as text
+	for _, result := range results {
+		for _, row := range result.Rows {
+			fmt.Fprintln(app.stdout, string(bytes.Join(row, []byte("\t"))))
+		}
+		fmt.Fprintln(app.stdout, result.CommandTag)
+	}
+	return err
 }
 
 type clusterPromoteCmd struct {

@@ -36,6 +36,8 @@ func TestClusterVerbs(t *testing.T) {
 		{args: "status", out: "paused"},
 		{args: "resume", out: "replica-1 resumed\nreplica-2 resumed\n"},
 		{args: "pause replica-9", err: "there are primary, replica-1, replica-2"},
+		{args: "sql replica-1 TABLE(pg_is_in_recovery())", err: "42601"},
+		{args: "sql replica-1 VALUES(pg_is_in_recovery(),2),(true,3)", out: "t\t2\nt\t3\nSELECT 2\n"},
 		{args: "freeze replica-1", out: "replica-1 frozen"},
 		{args: "status", out: "frozen"},
 		{args: "thaw replica-1", out: "replica-1 thawed"},

@@ -205,8 +205,9 @@ The shop is at {url}/v1/products
 
    {shop} cluster pause --dir {dir}
 
-4. Let them catch up, and repeat 1:
+4. Ask what is wrong and what to type against it. Then let them catch up, and repeat 1:
 
+   {shop} check --dir {dir}
    {shop} cluster resume --dir {dir}
 
 5. Buy it; send it twice, and it is still one order:

@@ -101,6 +101,7 @@ func Attach(dir string) (*Cluster, error) {
 		return nil, err
 	}
 	c.adopt(st)
+	c.cfg.Settings = st.Settings // the owner's: a verb may write a node's configuration anew
 	if err := c.ownerAlive(); err != nil {
 		return nil, err
 	}

@@ -37,11 +37,14 @@ func (c *Cluster) openFolder(ctx context.Context) (*folder, error) {
 	return f, err
 }
 
+// temporaryName is the pattern of temporary folders.
+const temporaryName = "pgcluster-*"
+
 func (f *folder) open() (err error) {
 	c := f.c
 	if c.cfg.Dir == "" {
 		c.temporary, f.made = true, true
-		if c.dir, err = os.MkdirTemp("", "pgcluster-"); err != nil {
+		if c.dir, err = os.MkdirTemp("", temporaryName); err != nil {
 			return err
 		}
 		if c.dir, err = filepath.EvalSymlinks(c.dir); err != nil {

@@ -34,8 +34,16 @@ func (n *Node) Rejoin(ctx context.Context) error {
 }
 
 func (n *Node) follow(ctx context.Context, primary *Node) error {
+	lost, err := primary.dropLostSlot(ctx, n)
+	if err != nil {
+		return err
+	}
 	if err := primary.makeSlots(ctx); err != nil {
 		return err
+	}
+	if lost {
+		n.c.step("%s takes a new base backup: its slot lost what it needs", n.name)
+		return n.rebuild(ctx, primary)
 	}
 	if n.isBehindFork(ctx, primary) {
 		return n.repoint(ctx, primary)
@@ -49,7 +57,7 @@ func (n *Node) follow(ctx context.Context, primary *Node) error {
 	if err := n.halt(ctx, syscall.SIGINT); err != nil {
 		return err
 	}
-	err := n.rewind(ctx, primary)
+	err = n.rewind(ctx, primary)
 	if err == nil {
 		err = n.startFollowing(ctx, primary)
 	}
@@ -146,6 +154,20 @@ func (n *Node) makeSlots(ctx context.Context) error {
 	}
 	return n.exec(ctx, superuser, "SELECT pg_create_physical_replication_slot(s) FROM unnest(ARRAY["+strings.Join(names, ",")+
 		"]) s WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = s)")
+}
+
+// dropLostSlot drops the slot of a node that was away for longer than
+// max_slot_wal_keep_size allows, and reports whether there was one. Such a slot cannot
+// be used again (manual, pg_replication_slots).
+func (n *Node) dropLostSlot(ctx context.Context, of *Node) (lost bool, err error) {
+	conn, err := n.connect(ctx, superuser)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	tag, err := conn.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+		WHERE slot_name = $1 AND wal_status = 'lost' AND NOT active`, of.slot())
+	return tag.RowsAffected() > 0, err
 }
 
 // leaveOthers renews the slot of n on every node that it no longer follows, for

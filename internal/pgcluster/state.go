@@ -26,6 +26,7 @@ type state struct {
 	User      string            `json:"user"`
 	Database  string            `json:"database"`
 	Async     bool              `json:"async"`
+	Settings  map[string]string `json:"settings,omitempty"`
 	Passwords map[string]string `json:"passwords"`
 	Nodes     []nodeState       `json:"nodes"`
 }
@@ -66,7 +67,7 @@ func (c *Cluster) save(ready bool, roles map[string]Role) error {
 	}
 	st := state{
 		Version: stateVersion, Ready: ready, OwnerPid: before.OwnerPid, Bin: c.bin, User: c.as.name,
-		Database: c.cfg.Database, Async: c.async, Passwords: c.passwords,
+		Database: c.cfg.Database, Async: c.async, Settings: c.cfg.Settings, Passwords: c.passwords,
 	}
 	if !c.attached {
 		st.OwnerPid = os.Getpid()

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"example.com/leeway/db/fresh"
 )
 
@@ -43,6 +45,14 @@ func TestConfigurationErrors(t *testing.T) {
 		{"no connections", func(c *serveCmd) { c.ReadConns, c.WriteConns, c.FallbackConns = 0, -1, 5000 }, []string{"--read-conns", "--write-conns", "--fallback-conns"}},
 		{"no time to pay", func(c *serveCmd) { c.PaymentWindow, c.ExpireEvery = 0, -1 }, []string{"--payment-window", "--expire-every"}},
 		{"nobody expires", func(c *serveCmd) { c.ExpireEvery = 0 }, nil},
+		{"limits", func(c *serveCmd) { c.RateAddress, c.RateKey = -1, maxRate+1 }, []string{"--rate-address", "--rate-key"}},
+		{"no limits", func(c *serveCmd) { c.RateAddress, c.RateKey = 0, 0 }, nil},
+		{"no room beside what is in flight", func(c *serveCmd) { c.MaxInFlight, c.MaxConns = 100, 100 }, []string{"--max-conns"}},
+		{"nothing in flight", func(c *serveCmd) { c.MaxInFlight = 0 }, []string{"--max-in-flight"}},
+		{"proxies", func(c *serveCmd) { c.TrustedProxies = " 10.0.0.0/8,,2001:db8::/32, 127.0.0.1/32" }, nil},
+		{"a proxy that is no network", func(c *serveCmd) { c.TrustedProxies = "10.0.0.1" }, []string{"SHOP_TRUSTED_PROXIES"}},
+		{"everybody a proxy", func(c *serveCmd) { c.TrustedProxies = "0.0.0.0/0" }, []string{"SHOP_TRUSTED_PROXIES"}},
+		{"a proxy that is never met", func(c *serveCmd) { c.TrustedProxies = "::ffff:10.0.0.0/104" }, []string{"SHOP_TRUSTED_PROXIES"}},
 		{"currency", func(c *serveCmd) { c.Currency = "euro" }, []string{"--currency"}},
 		{"everything at once", func(c *serveCmd) { c.Nodes, c.TokenKey, c.Addr, c.RequestTimeout = "", "", "", 0 }, []string{"SHOP_NODES", "SHOP_TOKEN_KEY", "SHOP_ADDR", "--request-timeout"}},
 	}
@@ -72,6 +82,17 @@ func TestConfigurationErrors(t *testing.T) {
 				t.Errorf("a secret is repeated:\n%v", err)
 			}
 		})
+	}
+}
+
+// Who sets nothing is protected.
+func TestLimitsByDefault(t *testing.T) {
+	var flags serveCmd
+	if err := kong.ApplyDefaults(&flags); err != nil {
+		t.Fatal(err)
+	}
+	if f := flags.limitFlags; f.RateAddress != 100 || f.RateKey != 20 || f.TrustedProxies != "" || f.MaxInFlight != 512 || f.MaxConns != 2000 {
+		t.Errorf("%+v, which README says otherwise", f)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 	dir := find(t, out.String(), `cluster pause --dir (\S+)`)
 	product, key := find(t, out.String(), `http://\S+/v1/admin/products/[0-9a-f-]+`), find(t, out.String(), `X-API-Key: (\w+)`)
 	theContract(t).serveAdmins(t, find(t, product, `http://([^/]+)`))
-	if a := send(t, "GET", product, nil, "X-API-Key", key); a.status != 200 || a.header.Get("ETag") != `"1"` {
+	if a := send(t, "GET", product, nil, "X-API-Key", key); a.status != 200 || a.header.Get("ETag") != `"1"` || a.header.Get("X-RateLimit-Limit") != "" {
 		t.Errorf("%s: %d %s", product, a.status, a.body)
 	}
 	if a := send(t, "GET", product, nil); a.status != 401 {

@@ -21,23 +21,32 @@ type Limiter struct {
 
 // NewLimiter takes 2 MiB, however many buckets there will be.
 func NewLimiter(requests int, window time.Duration) *Limiter {
-	return &Limiter{requests, httprate.NewRateLimiter(requests, window, httprate.WithLimitCounter(newCounter()))}
+	told := httprate.ResponseHeaders{Remaining: remainingHeader, Reset: resetHeader}
+	return &Limiter{requests, httprate.NewRateLimiter(requests, window,
+		httprate.WithLimitCounter(newCounter()), httprate.WithResponseHeaders(told))}
 }
+
+// As net/http writes them; names are the same in any case (RFC 9110, section 5.1).
+const (
+	limitHeader     = "X-Ratelimit-Limit"
+	remainingHeader = "X-Ratelimit-Remaining"
+	resetHeader     = "X-Ratelimit-Reset"
+)
 
 // Take counts a request, unless its bucket has used up the limit: then it returns
 // false. Either way it puts X-RateLimit-Limit, -Remaining and -Reset onto the answer,
 // but not over those of a tighter limit that let the request through.
 func (l *Limiter) Take(w http.ResponseWriter, r *http.Request, bucket string) bool {
-	said := headersOnly{}
+	said, answer := headersOnly{}, w.Header()
 	taken := !l.rate.OnLimit(said, r, bucket)
-	remaining, _ := strconv.Atoi(said.get("X-RateLimit-Remaining")) // a number, always
-	tightest, err := strconv.Atoi(w.Header().Get("X-RateLimit-Remaining"))
-	if taken && err == nil && tightest <= remaining {
+	remaining, _ := strconv.Atoi(http.Header(said).Get(remainingHeader)) // a number, always
+	nearer, err := strconv.Atoi(answer.Get(remainingHeader))
+	if taken && err == nil && nearer <= remaining {
 		return true
 	}
-	w.Header().Set("X-RateLimit-Limit", said.get("X-RateLimit-Limit"))
-	w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(max(0, remaining))) // a count may be too high
-	w.Header().Set("X-RateLimit-Reset", said.get("X-RateLimit-Reset"))
+	answer.Set(limitHeader, strconv.Itoa(l.requests))
+	answer.Set(remainingHeader, strconv.Itoa(max(0, remaining))) // a count may be too high
+	answer.Set(resetHeader, http.Header(said).Get(resetHeader))
 	return taken
 }
 
@@ -51,7 +60,6 @@ func (l *Limiter) Spent(bucket string) bool {
 type headersOnly http.Header
 
 func (h headersOnly) Header() http.Header       { return http.Header(h) }
-func (h headersOnly) get(name string) string    { return http.Header(h).Get(name) }
 func (headersOnly) Write(b []byte) (int, error) { return len(b), nil }
 func (headersOnly) WriteHeader(int)             {}
 

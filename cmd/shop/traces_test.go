@@ -182,7 +182,7 @@ func (s *shop) wantNothingPrivate(t *testing.T, c *collector, me *shopper, token
 		"a shopper token": strings.TrimPrefix(me.auth, "Bearer "), "a consistency token": token, "a cart": strings.TrimPrefix(me.cart, "/v1/carts/"),
 		"an e-mail address": "ada@example.com", "a name": "Ada", "a street": "Main St", "a variant": s.variant, "a slug": s.slug,
 		"what the client made up": "canary", "a statement": "SELECT", "a client's address": "127.0.0.1",
-		"a DSN": "postgres://", "a client's program": "Go-http-client", "the token key": s.TokenKey,
+		"a DSN": "postgres://", "a command line": "process.", "a host's name": "host.", "a client's program": "Go-http-client", "the token key": s.TokenKey,
 	} {
 		if strings.Contains(sent, secret) {
 			t.Errorf("the traces have %s", what)

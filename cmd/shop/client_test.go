@@ -61,7 +61,7 @@ var london = client.AddressInput{Name: "Ada", Line1: "1 Main St", City: "London"
 func TestTheTypedClientResolvesADoubt(t *testing.T) {
 	s := newShop(t, func(c *serveCmd) { c.RequestTimeout = 500 * time.Millisecond })
 	ctx := t.Context()
-	shop, err := client.New(s.url, &client.Session{Tries: 20, MaxWait: 200 * time.Millisecond})
+	shop, err := client.New(s.url, &client.Session{Tries: 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // TestNothingReadsAWholeTable looks at the plans that prepared statements end up with,
-// which know no parameter, over tables with some history: 2,000 shoppers of 10 orders
+// which know no parameter, over tables with some history: 1,000 shoppers of 40 orders
 // each. A page of a list, or a batch of a sweep, costs the same whatever came before.
 func TestNothingReadsAWholeTable(t *testing.T) {
 	t.Parallel()
@@ -17,8 +17,8 @@ func TestNothingReadsAWholeTable(t *testing.T) {
 	variant := s.variant(t, 450, 10)
 	conn := s.Admin(t, s.Primary())
 	for _, sql := range []string{
-		`INSERT INTO shoppers (id, token_digest) SELECT gen_random_uuid(), sha256(n::text::bytea) FROM generate_series(1, 2000) n`,
-		`INSERT INTO carts (id, shopper_id, status) SELECT gen_random_uuid(), s.id, 'ordered' FROM shoppers s, generate_series(1, 10)`,
+		`INSERT INTO shoppers (id, token_digest) SELECT gen_random_uuid(), sha256(n::text::bytea) FROM generate_series(1, 1000) n`,
+		`INSERT INTO carts (id, shopper_id, status) SELECT gen_random_uuid(), s.id, 'ordered' FROM shoppers s, generate_series(1, 40)`,
 		`INSERT INTO orders (id, cart_id, shopper_id, status, email, shipping_address, currency, total, expires_at, created_at)
 			SELECT gen_random_uuid(), c.id, c.shopper_id, CASE WHEN n % 100 = 0 THEN 'pending_payment' WHEN n % 50 = 1 THEN 'paid' ELSE 'delivered' END,
 				'', '{}', 'EUR', 1, now(), now() - n * interval '1 minute'
@@ -64,7 +64,8 @@ func TestNothingReadsAWholeTable(t *testing.T) {
 			}
 			plan.WriteString(line + "\n")
 		}
-		if text := plan.String(); rows.Err() != nil || !strings.Contains(text, tt.index) || strings.Contains(text, "Seq Scan") {
+		sorts := tt.query != "ExpireOrders" && strings.Contains(plan.String(), "Sort") // a batch is small
+		if text := plan.String(); rows.Err() != nil || sorts || !strings.Contains(text, tt.index) || strings.Contains(text, "Seq Scan") {
 			t.Errorf("%s does not follow %s alone, %v:\n%s", tt.query, tt.index, rows.Err(), text)
 		}
 	}

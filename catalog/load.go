@@ -216,7 +216,7 @@ func copyRows(batch []ImportProduct, categories map[id.ID]id.ID, now time.Time) 
 				StockQuantity: int32(v.Stock), Position: int32(i), CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt,
 			})
 			c.movements = append(c.movements, writeq.CopyStockMovementsParams{
-				VariantID: v.ID, Kind: "initial", Delta: int32(v.Stock), After: int32(v.Stock), Reason: "import",
+				ID: id.New(), VariantID: v.ID, Kind: "initial", Delta: int32(v.Stock), After: int32(v.Stock), Reason: "import",
 			})
 		}
 	}

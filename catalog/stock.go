@@ -86,6 +86,7 @@ func ReserveTx(ctx context.Context, q *writeq.Queries, orderID id.ID, lines []St
 		}
 		take.Ids = append(take.Ids, line.VariantID)
 		take.Quantities = append(take.Quantities, int32(line.Quantity))
+		take.MovementIds = append(take.MovementIds, id.New())
 	}
 	locked, err := q.LockVariants(ctx, take.Ids)
 	if err != nil {
@@ -124,6 +125,7 @@ func RestockTx(ctx context.Context, q *writeq.Queries, kind ReturnKind, lines []
 		back.OrderIds = append(back.OrderIds, line.OrderID)
 		back.VariantIds = append(back.VariantIds, line.VariantID)
 		back.Quantities = append(back.Quantities, int32(line.Quantity))
+		back.MovementIds = append(back.MovementIds, id.New())
 	}
 	// Without this, the UPDATE would lock in the order of its plan.
 	if _, err := q.LockVariants(ctx, back.VariantIds); err != nil {

@@ -83,6 +83,7 @@ const (
 const (
 	Detached  ReplicaNodeState = "detached"
 	Down      ReplicaNodeState = "down"
+	Foreign   ReplicaNodeState = "foreign"
 	Lagging   ReplicaNodeState = "lagging"
 	Streaming ReplicaNodeState = "streaming"
 	Writable  ReplicaNodeState = "writable"
@@ -925,13 +926,13 @@ type ReplicaNode struct {
 	// Example: 0/3007B48
 	ReplayLsn *LSN `json:"replay_lsn,omitempty"`
 
-	// State `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary.
+	// State `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary, `foreign` of another cluster.
 	State     ReplicaNodeState `json:"state"`
 	SyncState *string          `json:"sync_state,omitempty"`
 	Timeline  *int64           `json:"timeline,omitempty"`
 }
 
-// ReplicaNodeState `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary.
+// ReplicaNodeState `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary, `foreign` of another cluster.
 type ReplicaNodeState string
 
 // Replication Example: {"alarms":[],"budgets":{"browse":5000,"session":1000},"counters":{"commit_unknown":0},"primary":{"flush_lsn":"0/3007B48","name":"primary","timeline":1},"reads":{"primary":{"token":3},"replica-1":{"replica":1204}},"replicas":[{"bound_ms":12,"fully_synced":true,"lag_bytes":0,"name":"replica-1","replay_lsn":"0/3007B48","state":"streaming","sync_state":"quorum","timeline":1}],"sync":{"mode":"ANY 1 (\"replica-1\",\"replica-2\")","quorum":1,"standbys":[{"flush_lsn":"0/3007B48","name":"replica-1","state":"streaming","sync_state":"quorum"}]},"verdict":"good"}

@@ -20,6 +20,8 @@ import (
 const (
 	canaryAll   = "canary-0-8f3b0c9d2e4a6f708192a3b4c5d6"
 	canaryStock = "canary-1-00112233445566778899aabbccdd"
+
+	twoAdmins = "ada:catalog+stock+orders:" + canaryAll + ",bob:stock:" + canaryStock
 )
 
 // backOffice is a shop with its admin listener, and everything that it logged.
@@ -31,7 +33,7 @@ type backOffice struct {
 
 func newBackOffice(t *testing.T, adjust ...func(*serveCmd)) *backOffice {
 	t.Helper()
-	return newShop(t).openWith(t, "ada:catalog+stock+orders:"+canaryAll+",bob:stock:"+canaryStock, adjust...)
+	return newShop(t).openWith(t, twoAdmins, adjust...)
 }
 
 // openWith is another process of the shop, with an admin listener for these keys.

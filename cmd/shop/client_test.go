@@ -61,7 +61,7 @@ var london = client.AddressInput{Name: canaryHome, Line1: "1 " + canaryHome + " 
 func TestTheTypedClientResolvesADoubt(t *testing.T) {
 	s := newShop(t, func(c *serveCmd) { c.RequestTimeout = 500 * time.Millisecond })
 	ctx := t.Context()
-	shop, err := client.New(s.url, &client.Session{Tries: 20, MaxWait: 200 * time.Millisecond})
+	shop, err := client.New(s.url, &client.Session{Tries: 20})
 	if err != nil {
 		t.Fatal(err)
 	}

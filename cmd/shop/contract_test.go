@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -202,10 +203,16 @@ func (c *contract) check(t testing.TB, req *http.Request, a answer) {
 	if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
 		fail("%v", err)
 	}
+	if a.status < 400 && otherID.Match(a.body) {
+		fail("an id is no UUIDv7 in %.300s", a.body)
+	}
 	if a.status >= 400 && req.Method != http.MethodHead {
 		c.checkCode(fail, response, a)
 	}
 }
+
+// otherID is an id of ours that was not made by package id.
+var otherID = regexp.MustCompile(`"id":"[0-9a-f]{8}-[0-9a-f]{4}-[^7]`)
 
 func hasFold(headers openapi3.Headers, name string) bool {
 	for declared := range headers {

@@ -137,13 +137,14 @@ func (me *shopper) oneOfEach(t testing.TB) []ask {
 }
 
 // staff is what the admin operations may change and end without doing harm to others.
-type staff struct{ category, empty, product, variant, paid string }
+type staff struct{ name, category, empty, product, variant, paid string }
 
 func (me *shopper) newStaff(t testing.TB) staff {
 	t.Helper()
 	name := id.New().String()
 	made := func(path, body string) string { return me.must(t, 201, "POST", "/v1/admin/"+path, body).field("id") }
 	own := staff{
+		name:     name,
 		category: made("categories", `{"name":"Full","slug":"full-`+name+`"}`),
 		empty:    made("categories", `{"name":"Empty","slug":"empty-`+name+`"}`),
 	}

@@ -115,7 +115,7 @@ func (s *server) newReplicaView(n fresh.NodeStatus, status fresh.Status) replica
 		}
 	}
 	for _, p := range status.Nodes {
-		if p.Primary && p.Position.Timeline == n.Position.Timeline {
+		if p.Primary && !n.Foreign && p.Position.Timeline == n.Position.Timeline {
 			lag := max(0, int64(p.Position.LSN)-int64(n.Position.LSN)) // the two were not seen at once
 			v.LagBytes, v.FullySynced = &lag, lag == 0
 		}

@@ -33,7 +33,8 @@ const (
 // fn may run up to three times: after a serialization failure, a deadlock, or
 // a connection that was lost before COMMIT was sent. It must use only tx, and
 // keep its other effects to itself until Write returns nil. Its error rolls
-// back and is returned.
+// back and is returned. If it is a refusal of its own, and no failure, the token then
+// covers what fn has seen: who is refused reads again, and must meet what refused them.
 //
 // Once COMMIT is sent nothing cancels it and nothing is retried. If ctx ends
 // first, if the connection is lost, or if the server says that it stopped
@@ -122,8 +123,12 @@ func (r *Router) writeOnce(ctx context.Context, o *Outcome, fn func(context.Cont
 		return ErrNoSynchronousStandby // the first connection has told what its COMMIT would wait for
 	}
 	o.Served, o.Tries = primary.wrote(), o.Tries+1
-	if err := runTx(ctx, conn.Conn(), fn); err != nil {
+	if seen, err := runTx(ctx, conn.Conn(), fn); err != nil {
 		primary.condemn(conn.Conn(), classify(ctx, err, inWrite))
+		if c != nil && !seen.IsZero() {
+			c.raise(seen)
+			c.note(primary.wrote())
+		}
 		return err
 	}
 	committing = true // and the connection commit's own
@@ -143,24 +148,45 @@ func (r *Router) writeOnce(ctx context.Context, o *Outcome, fn func(context.Cont
 
 func (n *node) wrote() Served { return Served{Node: n.name, Primary: true, Reason: ReasonPolicy} }
 
-func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx) error) error {
+// runTx leaves the transaction open when fn has no error. Else it is rolled back, and
+// after a refusal seen is where the primary was by then.
+func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx) error) (seen Position, err error) {
 	if _, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED"); err != nil {
-		return err
+		return Position{}, err
 	}
 	if conn.PgConn().ParameterStatus("in_hot_standby") == "on" {
-		return errDemoted
+		return Position{}, errDemoted
 	}
-	err := fn(ctx, conn)
+	err, end := fn(ctx, conn), "ROLLBACK"
+	if refusal(ctx, err) {
+		end = refuseSQL
+	}
 	if err == nil && conn.PgConn().TxStatus() != 'T' {
 		err = errSwallowed // or fn ended the transaction itself
 	}
 	if err == nil {
 		err = ctx.Err() // nobody waits any more: better a rollback than a doubt
 	}
-	if err != nil {
-		return errors.Join(err, rollback(ctx, conn))
+	if err == nil {
+		return Position{}, nil
 	}
-	return nil
+	answers, ended := rollback(ctx, conn, end)
+	if len(answers) == 2 && len(answers[1].Rows) == 1 {
+		seen, _ = parsePosition(answers[1].Rows[0])
+	}
+	return seen, errors.Join(err, ended)
+}
+
+// In one message, as in commitSQL. What a transaction has seen is behind this
+// position: a commit is flushed before others see what it did.
+const refuseSQL = "ROLLBACK; SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn())"
+
+// refusal: the function decided against the transaction, as for a version that is not
+// the expected one. An error that the server or the connection raised is none, unless
+// the function has made one of it.
+func refusal(ctx context.Context, err error) bool {
+	_, server := errors.AsType[*pgconn.PgError](err)
+	return err != nil && !server && classify(ctx, err, inWrite) == final && ctx.Err() == nil
 }
 
 // committed is what came of a COMMIT.

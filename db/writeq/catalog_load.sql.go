@@ -86,6 +86,7 @@ type CopyProductsParams struct {
 }
 
 type CopyStockMovementsParams struct {
+	ID        id.ID
 	VariantID id.ID
 	Kind      string
 	Delta     int32

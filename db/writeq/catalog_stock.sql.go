@@ -49,7 +49,7 @@ func (q *Queries) LockVariants(ctx context.Context, ids []id.ID) ([]LockVariants
 const returnStock = `-- name: ReturnStock :execrows
 WITH line AS (
     SELECT unnest($2::uuid[]) AS order_id, unnest($3::uuid[]) AS variant_id,
-        unnest($4::integer[]) AS quantity
+        unnest($4::integer[]) AS quantity, unnest($5::uuid[]) AS movement
 ), returned AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity + s.quantity, version = v.version + 1, updated_at = now()
@@ -57,21 +57,22 @@ WITH line AS (
     WHERE v.id = s.variant_id
     RETURNING v.id, v.stock_quantity - s.quantity AS before
 ), running AS (
-    SELECT l.order_id, l.variant_id, l.quantity,
+    SELECT l.order_id, l.variant_id, l.quantity, l.movement,
         (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
     FROM line l
 )
-INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
-SELECT l.variant_id, l.order_id, $1::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
+INSERT INTO stock_movements (id, variant_id, order_id, kind, delta, before, after)
+SELECT l.movement, l.variant_id, l.order_id, $1::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
 FROM running l
 JOIN returned r ON r.id = l.variant_id
 `
 
 type ReturnStockParams struct {
-	Kind       string
-	OrderIds   []id.ID
-	VariantIds []id.ID
-	Quantities []int32
+	Kind        string
+	OrderIds    []id.ID
+	VariantIds  []id.ID
+	Quantities  []int32
+	MovementIds []id.ID
 }
 
 // Any number of orders at once: each variant is updated once, by the sum, and the
@@ -83,6 +84,7 @@ func (q *Queries) ReturnStock(ctx context.Context, arg ReturnStockParams) (int64
 		arg.OrderIds,
 		arg.VariantIds,
 		arg.Quantities,
+		arg.MovementIds,
 	)
 	if err != nil {
 		return 0, err
@@ -94,24 +96,32 @@ const takeStock = `-- name: TakeStock :execrows
 WITH taken AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity - w.quantity, version = v.version + 1, updated_at = now()
-    FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS quantity) w
+    FROM (
+        SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS quantity, unnest($4::uuid[]) AS movement
+    ) w
     WHERE v.id = w.id AND v.active AND v.stock_quantity >= w.quantity
-    RETURNING v.id, w.quantity, v.stock_quantity AS after
+    RETURNING v.id, w.quantity, w.movement, v.stock_quantity AS after
 )
-INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
-SELECT t.id, $1::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.after FROM taken t
+INSERT INTO stock_movements (id, variant_id, order_id, kind, delta, before, after)
+SELECT t.movement, t.id, $1::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.after FROM taken t
 `
 
 type TakeStockParams struct {
-	OrderID    id.ID
-	Ids        []id.ID
-	Quantities []int32
+	OrderID     id.ID
+	Ids         []id.ID
+	Quantities  []int32
+	MovementIds []id.ID
 }
 
 // The guard stands in the UPDATE itself and the ledger is written from what it
 // returns, so that neither can happen without the other.
 func (q *Queries) TakeStock(ctx context.Context, arg TakeStockParams) (int64, error) {
-	result, err := q.db.Exec(ctx, takeStock, arg.OrderID, arg.Ids, arg.Quantities)
+	result, err := q.db.Exec(ctx, takeStock,
+		arg.OrderID,
+		arg.Ids,
+		arg.Quantities,
+		arg.MovementIds,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -19,8 +19,8 @@ INSERT INTO variants (id, product_id, sku, options, price, stock_quantity, posit
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: CopyStockMovements :copyfrom
-INSERT INTO stock_movements (variant_id, kind, delta, before, after, reason)
-VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO stock_movements (id, variant_id, kind, delta, before, after, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: AnalyzeCatalog :exec
 SELECT analyze_catalog();

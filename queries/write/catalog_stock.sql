@@ -12,12 +12,14 @@ FOR NO KEY UPDATE OF v;
 WITH taken AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity - w.quantity, version = v.version + 1, updated_at = now()
-    FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@quantities::integer[]) AS quantity) w
+    FROM (
+        SELECT unnest(@ids::uuid[]) AS id, unnest(@quantities::integer[]) AS quantity, unnest(@movement_ids::uuid[]) AS movement
+    ) w
     WHERE v.id = w.id AND v.active AND v.stock_quantity >= w.quantity
-    RETURNING v.id, w.quantity, v.stock_quantity AS after
+    RETURNING v.id, w.quantity, w.movement, v.stock_quantity AS after
 )
-INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
-SELECT t.id, @order_id::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.after FROM taken t;
+INSERT INTO stock_movements (id, variant_id, order_id, kind, delta, before, after)
+SELECT t.movement, t.id, @order_id::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.after FROM taken t;
 
 -- name: ReturnStock :execrows
 -- Any number of orders at once: each variant is updated once, by the sum, and the
@@ -25,7 +27,7 @@ SELECT t.id, @order_id::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.a
 -- UPDATE, and so one lock of the products behind it, in id order.
 WITH line AS (
     SELECT unnest(@order_ids::uuid[]) AS order_id, unnest(@variant_ids::uuid[]) AS variant_id,
-        unnest(@quantities::integer[]) AS quantity
+        unnest(@quantities::integer[]) AS quantity, unnest(@movement_ids::uuid[]) AS movement
 ), returned AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity + s.quantity, version = v.version + 1, updated_at = now()
@@ -33,11 +35,11 @@ WITH line AS (
     WHERE v.id = s.variant_id
     RETURNING v.id, v.stock_quantity - s.quantity AS before
 ), running AS (
-    SELECT l.order_id, l.variant_id, l.quantity,
+    SELECT l.order_id, l.variant_id, l.quantity, l.movement,
         (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
     FROM line l
 )
-INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
-SELECT l.variant_id, l.order_id, @kind::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
+INSERT INTO stock_movements (id, variant_id, order_id, kind, delta, before, after)
+SELECT l.movement, l.variant_id, l.order_id, @kind::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
 FROM running l
 JOIN returned r ON r.id = l.variant_id;

@@ -51,12 +51,12 @@ var bandEnds = func() []int64 {
 	return append(ends, math.MaxInt64)
 }()
 
-// facets counts in one statement, for the mode in which the page was found.
-func (s searcher) facets(ctx context.Context, r *readq.Queries, m Mode) ([]Facet, error) {
+// facets counts in one statement, for the way in which the page was found.
+func (s searcher) facets(ctx context.Context, r *readq.Queries, how way) ([]Facet, error) {
 	if len(s.query.Facets) == 0 {
 		return nil, nil
 	}
-	rows, err := r.SearchFacets(ctx, s.facetParams(m))
+	rows, err := r.SearchFacets(ctx, s.facetParams(how))
 	if err != nil {
 		return nil, fmt.Errorf("count facets: %w", err)
 	}
@@ -67,10 +67,11 @@ func (s searcher) facets(ctx context.Context, r *readq.Queries, m Mode) ([]Facet
 	return facets, nil
 }
 
-func (s searcher) facetParams(m Mode) readq.SearchFacetsParams {
+func (s searcher) facetParams(how way) readq.SearchFacetsParams {
 	f, options, names := s.query.Filter, s.query.Filter.optionParams(), s.query.Filter.optionNames()
+	text, last := how.asked()
 	p := readq.SearchFacetsParams{
-		Mode: string(m), Text: s.query.Text, Prefix: prefixQuery(s.query.Text, ""),
+		Text: text, Last: last,
 		Category: f.Category, PriceMin: f.PriceMin, PriceMax: f.PriceMax, InStock: f.InStock,
 		Option1: options[0], Option2: options[1], Option3: options[2], Option4: options[3],
 		OptionName1: names[0], OptionName2: names[1], OptionName3: names[2], OptionName4: names[3],

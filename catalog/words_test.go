@@ -1,47 +1,21 @@
 package catalog
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"example.com/leeway/db/readq"
 )
 
-func TestPrefixQuery(t *testing.T) {
+func TestWords(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ text, weight, want string }{
-		{"waln", "", "'waln':*"},
-		{"oak tab", "", "'oak' & 'tab':*"},
-		{"oak tab", "A", "'oak':A & 'tab':*A"},
-		{`it's (a) & !b | c:* \`, "", "'it' & 's' & 'a' & 'b' & 'c':*"},
-		{"größe 大", "", "'größe' & '大':*"},
-		{"!!! ", "A", ""},
+	for text, want := range map[string][]string{
+		`it's (a) & !b | c:* \ 100%_x`: {"it", "s", "a", "b", "c", "100", "x"},
+		"größe 大 कुर्सी":               {"größe", "大", "कुर्सी"},
+		"!!! 🐈":                        nil,
 	} {
-		if got := prefixQuery(test.text, test.weight); got != test.want {
-			t.Errorf("prefixQuery(%q, %q) = %q, want %q", test.text, test.weight, got, test.want)
-		}
-	}
-}
-
-func TestSuggestion(t *testing.T) {
-	t.Parallel()
-	rows := []readq.SearchPageRow{{Name: "Alba Walnut Lounge Chair"}, {Name: "Oak Chair"}}
-	for text, want := range map[string]string{
-		"walnt charr":  "walnut chair",
-		"Wlanut":       "walnut",
-		"chiar":        "chair",
-		"walnut chair": "",          // nothing to correct
-		"bicycle":      "",          // nothing is near
-		"oak chiar":    "oak chair", // what is right stays
-		"":             "",
-	} {
-		got := ""
-		if s := suggestion(text, rows); s != nil {
-			got = *s
-		}
-		if got != want {
-			t.Errorf("suggestion(%q) = %q, want %q", text, got, want)
+		if got := words(text); !slices.Equal(got, want) {
+			t.Errorf("words(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

@@ -89,27 +89,24 @@ func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error)
 		search.after.id = id.Max
 	}
 	if len(q.Facets) == 0 {
-		// Most searches end here, with a single statement.
-		p, err := search.page(ctx, s.db.Read(policy), search.first())
+		p, err := search.best(ctx, s.db.Read(policy)) // most searches are a single statement
 		if err != nil {
 			return SearchResult{}, err
 		}
-		if p.enough(q.Limit) || search.resumed != nil {
-			return search.result(ctx, p, nil), nil
-		}
+		return search.result(ctx, p, nil), nil
 	}
-	var best found
+	var p found
 	var facets []Facet
 	err = s.db.Snapshot(ctx, policy, func(ctx context.Context, r *readq.Queries) error {
-		if best, err = search.best(ctx, r); err == nil {
-			facets, err = search.facets(ctx, r, best.how)
+		if p, err = search.best(ctx, r); err == nil {
+			facets, err = search.facets(ctx, r, p.how)
 		}
 		return err
 	})
 	if err != nil {
 		return SearchResult{}, err
 	}
-	return search.result(ctx, best, facets), nil // after the snapshot: how far it saw is known now
+	return search.result(ctx, p, facets), nil // after the snapshot: how far it saw is known now
 }
 
 // A way of searching is a mode with the text that it takes.
@@ -162,7 +159,7 @@ type found struct {
 
 func (f found) enough(limit int) bool { return len(f.rows) >= min(fewHits, limit) }
 
-// best tries one mode after the other, in one snapshot.
+// best tries one mode after the other.
 func (s searcher) best(ctx context.Context, r *readq.Queries) (found, error) {
 	best, err := s.page(ctx, r, s.first())
 	if err != nil || best.enough(s.query.Limit) || s.resumed != nil || operators.MatchString(s.query.Text) || letters(s.query.Text) == 0 {
@@ -213,13 +210,16 @@ func (s searcher) result(ctx context.Context, f found, facets []Facet) SearchRes
 	if f.how.mode == Fuzzy {
 		result.Query.Suggestion = f.how.meant.suggestion(s.query.Text)
 	}
+	if len(f.rows) == 0 {
+		return result
+	}
 	more := len(f.rows) > s.query.Limit
 	if more {
 		f.rows = f.rows[:s.query.Limit]
 	}
-	m := newMarker(f.how.asked())
+	marks := newMarker(f.rows[0].Query)
 	for _, r := range f.rows {
-		result.Hits = append(result.Hits, s.hit(r, m))
+		result.Hits = append(result.Hits, s.hit(r, marks))
 	}
 	if more {
 		last := f.rows[len(f.rows)-1]
@@ -231,7 +231,7 @@ func (s searcher) result(ctx context.Context, f found, facets []Facet) SearchRes
 	return result
 }
 
-func (s searcher) hit(r readq.SearchPageRow, m marker) Hit {
+func (s searcher) hit(r readq.SearchPageRow, marks marker) Hit {
 	return Hit{
 		Product: s.store.summary(listRow{
 			ID: r.ID, Slug: r.Slug, Name: r.Name, PriceMin: r.PriceMin, PriceMax: r.PriceMax,
@@ -239,6 +239,6 @@ func (s searcher) hit(r readq.SearchPageRow, m marker) Hit {
 			CategorySlug: r.CategorySlug, CategoryName: r.CategoryName,
 		}),
 		Score:     r.Score,
-		Highlight: m.highlight(r.Name, r.Description),
+		Highlight: marks.highlight(r.Name, r.Description),
 	}
 }

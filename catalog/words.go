@@ -5,7 +5,8 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/kljensen/snowball/english"
+	"github.com/blevesearch/snowballstem"
+	"github.com/blevesearch/snowballstem/english"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -43,6 +44,7 @@ func fold(word string) string {
 // spelledOut are the letters that are not another one with a mark on it.
 var spelledOut = map[rune]string{
 	'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'đ': "d", 'ð': "d", 'þ': "th", 'ł': "l", 'ħ': "h", 'ı': "i", 'ŋ': "n",
+	'ĳ': "ij", 'ĸ': "q", 'ŀ': "l", 'ŉ': "'n", 'ŧ': "t",
 }
 
 func folded(text string) []string {
@@ -53,5 +55,9 @@ func folded(text string) []string {
 	return slices.DeleteFunc(all, func(w string) bool { return w == "" }) // of marks alone
 }
 
-// stem is english_stem of a folded word.
-func stem(word string) string { return english.Stem(word, true) }
+// stem is what english_stem makes of a folded word: both are Snowball's.
+func stem(word string) string {
+	env := snowballstem.NewEnv(word)
+	english.Stem(env)
+	return env.Current()
+}

@@ -110,6 +110,8 @@ WITH RECURSIVE subtree AS (
         AND (h.in_option3 OR wanted.name = $18::text)
         AND (h.in_option4 OR wanted.name = $19::text)
     GROUP BY wanted.name, tag.tag
+    UNION ALL
+    SELECT '', '', '', 0 -- for hits, when nothing counts
 )
 SELECT facet::text, value::text, label::text, n::bigint, (SELECT count(*) FROM hits) AS hits
 FROM counted
@@ -221,8 +223,8 @@ WITH RECURSIVE subtree AS (
     ORDER BY p.popularity DESC, p.id
     LIMIT $11
 ), ranked AS MATERIALIZED (
-    SELECT h.id, round(((0.01 + ts_rank('{0, 0.2, 0.4, 1}', h.search, (SELECT query FROM asked)))
-        * (1 + ln(1 + greatest(h.popularity, 0)) / 50))::numeric, 6)::float8 AS score
+    SELECT h.id, (round((0.01 + ts_rank('{0, 0.2, 0.4, 1}', h.search, (SELECT query FROM asked)))
+        * (1 + ln(1 + greatest(h.popularity, 0)) / 50) * 1e6::float8) / 1e6)::float8 AS score
     FROM hits h
 ), page AS (
     SELECT r.id, r.score FROM ranked r
@@ -233,6 +235,7 @@ WITH RECURSIVE subtree AS (
 SELECT p.id, p.slug, p.name, p.price_min, p.price_max, p.in_stock, p.created_at,
     c.slug AS category_slug, c.name AS category_name, g.score,
     (CASE WHEN ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked) THEN '' ELSE p.description END)::text AS description,
+    (SELECT query FROM asked)::text AS query,
     (SELECT count(*) FROM hits) AS hits
 FROM page g
 JOIN products p ON p.id = g.id
@@ -269,6 +272,7 @@ type SearchPageRow struct {
 	CategoryName string
 	Score        float64
 	Description  string
+	Query        string
 	Hits         int64
 }
 
@@ -319,6 +323,7 @@ func (q *Queries) SearchPage(ctx context.Context, arg SearchPageParams) ([]Searc
 			&i.CategoryName,
 			&i.Score,
 			&i.Description,
+			&i.Query,
 			&i.Hits,
 		); err != nil {
 			return nil, err
@@ -386,13 +391,12 @@ FROM (
     SELECT l.name, l.slug, l.search FROM products l
     WHERE l.listed ORDER BY l.popularity DESC, l.id LIMIT 500
 ) AS p
-WHERE ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
+WHERE p.search @@ (SELECT query FROM asked) AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
 LIMIT $1)
 UNION ALL
 (SELECT 'product'::text, p.name, p.slug
 FROM products p
-WHERE p.listed AND p.search @@ (SELECT query FROM asked)
-    AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
+WHERE p.listed AND p.search @@ (SELECT query FROM asked) AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
     AND (-p.popularity, p.id) > (
         SELECT -l.popularity, l.id FROM products l
         WHERE l.listed ORDER BY l.popularity DESC, l.id LIMIT 1 OFFSET 499

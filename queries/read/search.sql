@@ -33,8 +33,8 @@ WITH RECURSIVE subtree AS (
     ORDER BY p.popularity DESC, p.id
     LIMIT @max_hits
 ), ranked AS MATERIALIZED (
-    SELECT h.id, round(((0.01 + ts_rank('{0, 0.2, 0.4, 1}', h.search, (SELECT query FROM asked)))
-        * (1 + ln(1 + greatest(h.popularity, 0)) / 50))::numeric, 6)::float8 AS score
+    SELECT h.id, (round((0.01 + ts_rank('{0, 0.2, 0.4, 1}', h.search, (SELECT query FROM asked)))
+        * (1 + ln(1 + greatest(h.popularity, 0)) / 50) * 1e6::float8) / 1e6)::float8 AS score
     FROM hits h
 ), page AS (
     SELECT r.id, r.score FROM ranked r
@@ -45,6 +45,7 @@ WITH RECURSIVE subtree AS (
 SELECT p.id, p.slug, p.name, p.price_min, p.price_max, p.in_stock, p.created_at,
     c.slug AS category_slug, c.name AS category_name, g.score,
     (CASE WHEN ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked) THEN '' ELSE p.description END)::text AS description,
+    (SELECT query FROM asked)::text AS query,
     (SELECT count(*) FROM hits) AS hits
 FROM page g
 JOIN products p ON p.id = g.id
@@ -118,6 +119,8 @@ WITH RECURSIVE subtree AS (
         AND (h.in_option3 OR wanted.name = @option_name3::text)
         AND (h.in_option4 OR wanted.name = @option_name4::text)
     GROUP BY wanted.name, tag.tag
+    UNION ALL
+    SELECT '', '', '', 0 -- for hits, when nothing counts
 )
 SELECT facet::text, value::text, label::text, n::bigint, (SELECT count(*) FROM hits) AS hits
 FROM counted
@@ -168,14 +171,13 @@ FROM (
     SELECT l.name, l.slug, l.search FROM products l
     WHERE l.listed ORDER BY l.popularity DESC, l.id LIMIT 500
 ) AS p
-WHERE ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
+WHERE p.search @@ (SELECT query FROM asked) AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
 LIMIT @max_rows)
 UNION ALL
 -- The others: none, if the ones above were all there are (then the row below is NULL).
 (SELECT 'product'::text, p.name, p.slug
 FROM products p
-WHERE p.listed AND p.search @@ (SELECT query FROM asked)
-    AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
+WHERE p.listed AND p.search @@ (SELECT query FROM asked) AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
     AND (-p.popularity, p.id) > (
         SELECT -l.popularity, l.id FROM products l
         WHERE l.listed ORDER BY l.popularity DESC, l.id LIMIT 1 OFFSET 499

@@ -44,8 +44,8 @@ generate: ## Generate db/readq and db/writeq from queries/ and migrations/, open
 	go test ./api -run TestAnEditIsANewVersion -update
 
 .PHONY: bench
-bench: ## Measure what a proof costs: bare pool, bounded and session reads
-	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh
+bench: ## Measure what a proof costs, and what a search costs beside a list
+	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh ./catalog
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ (10s)

@@ -121,6 +121,50 @@ func TestMigrateADatabaseOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// A catalog that was there before the search learned words of any language is found by
+// them after the migration, and as it was after going back.
+func TestSearchMigratesACatalog(t *testing.T) {
+	admin, owner := foreignDatabase(t, "filled")
+	conn := connect(t, admin)
+	exec(t, conn, migrations.RolesSQL)
+	provider, err := migrations.Open(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	if _, err := provider.UpTo(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, `WITH c AS (INSERT INTO categories (id, slug, name) VALUES (gen_random_uuid(), 'chairs', 'Chairs') RETURNING id),
+		p AS (INSERT INTO products (id, category_id, slug, name, description) SELECT gen_random_uuid(), id, 'stuhl', 'Stühle', 'Oak' FROM c RETURNING id)
+		INSERT INTO variants (id, product_id, sku, options, price, stock_quantity) SELECT gen_random_uuid(), id, 's', '{"color": "dark red"}', 1, 1 FROM p`)
+	found := func(query string) (n int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM products WHERE listed AND search @@ "+query).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if _, err := provider.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"stuhle", "stühle", "oak", "red", "dark stuhle"} {
+		if found("search_query('"+text+"')") != 1 {
+			t.Errorf("%s is not found after the migration", text)
+		}
+	}
+	var words string
+	if err := conn.QueryRow(t.Context(), "SELECT string_agg(word, ' ') FROM search_words").Scan(&words); err != nil || words != "stuhle" {
+		t.Errorf("known words %q, %v; want those of the name", words, err)
+	}
+	if _, err := provider.DownTo(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	if found("websearch_to_tsquery('english', 'oak')") != 1 {
+		t.Error("oak is not found after going back")
+	}
+}
+
 // TestRolesMayNoMore: the roles are what a mistake in a query is stopped by.
 func TestRolesMayNoMore(t *testing.T) {
 	t.Parallel()
@@ -138,6 +182,7 @@ func TestRolesMayNoMore(t *testing.T) {
 			"UPDATE orders SET status = 'paid'",
 			"DELETE FROM cart_lines",
 			"DELETE FROM categories",
+			"INSERT INTO search_words VALUES ('oak')",
 			"TRUNCATE cart_lines",
 			"SELECT FROM variants FOR UPDATE",
 			"SELECT analyze_catalog()",
@@ -162,6 +207,8 @@ func TestRolesMayNoMore(t *testing.T) {
 			"UPDATE orders SET shipping_address = '{}'",
 			"DELETE FROM orders",
 			"DELETE FROM variants",
+			"UPDATE search_words SET word = 'oak'",
+			"DELETE FROM search_words",
 			"TRUNCATE cart_lines",
 			"CREATE TABLE mine (id int)",
 			"CREATE INDEX ON products (popularity)",

@@ -63,8 +63,8 @@ type LoadOptions struct {
 // ErrTaken is a slug, SKU or id that the catalog already has.
 var ErrTaken = errors.New("catalog: already taken")
 
-// loadBatch products go into one COPY. All COPYs are in one transaction, but
-// each is a statement of its own with its own 5 s of statement_timeout.
+// loadBatch products go into one COPY: what is in memory at a time, and how often
+// progress is told.
 const loadBatch = 2000
 
 // Load writes the whole import in one transaction, or nothing: readers see no
@@ -75,6 +75,9 @@ func (s *Store) Load(ctx context.Context, in Import, options LoadOptions) error 
 		return err
 	}
 	return s.db.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
+		if err := q.AllowLongStatements(ctx); err != nil {
+			return fmt.Errorf("allow long statements: %w", err)
+		}
 		if !options.Add {
 			found, err := q.AnyProduct(ctx)
 			if err != nil {

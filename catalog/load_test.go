@@ -133,3 +133,20 @@ func TestLoadAddsToKnownCategories(t *testing.T) {
 		t.Errorf("the new category lies under %s, want the category that was there, %s", parent, in.Categories[0].ID)
 	}
 }
+
+// A request's 5 s are not enough to load and analyze a big catalog on a busy machine.
+func TestALoadHasTime(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	if limit := scan[string](t, s, "SELECT s FROM pg_roles, unnest(rolconfig) AS s WHERE rolname = 'shop_rw' AND s LIKE 'statement_timeout=%'"); limit != "statement_timeout=5s" {
+		t.Fatalf("shop_rw has %s, so the test shows nothing", limit)
+	}
+	s.exec(t, `CREATE FUNCTION in_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF current_setting('statement_timeout')::interval < '1 minute' THEN RAISE 'a statement of a load has %', current_setting('statement_timeout'); END IF;
+		RETURN NULL;
+	END $$`)
+	s.exec(t, "CREATE TRIGGER in_time AFTER INSERT ON products EXECUTE FUNCTION in_time()")
+	if err := s.store.Load(t.Context(), seed.Generate(3, 1), catalog.LoadOptions{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -125,3 +125,48 @@ func TestMigrateADatabaseOfSomebodyElse(t *testing.T) {
 		t.Errorf("up again applies %d, %v; want %d", n, err, all)
 	}
 }
+
+// A catalog that was there before the search learned words of any language is found by
+// them after the migration, and as it was after going back.
+func TestSearchMigratesACatalog(t *testing.T) {
+	dsnOf := foreignDatabase(t, "filled")
+	admin, owner := dsnOf("postgres"), dsnOf("shop_owner")
+	conn := connect(t, admin)
+	exec(t, conn, migrations.RolesSQL)
+	provider, err := migrations.Open(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	if _, err := provider.UpTo(t.Context(), 6); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, `WITH c AS (INSERT INTO categories (id, slug, name) VALUES (gen_random_uuid(), 'chairs', 'Chairs') RETURNING id),
+		p AS (INSERT INTO products (id, category_id, slug, name, description) SELECT gen_random_uuid(), id, 'stuhl', 'Stühle', 'Oak' FROM c RETURNING id)
+		INSERT INTO variants (id, product_id, sku, options, price, stock_quantity) SELECT gen_random_uuid(), id, 's', '{"color": "dark red"}', 1, 1 FROM p`)
+	found := func(query string) (n int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM products WHERE listed AND search @@ "+query).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if _, err := provider.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"stuhle", "stühle", "oak", "red", "dark stuhle"} {
+		if found("search_query('"+text+"')") != 1 {
+			t.Errorf("%s is not found after the migration", text)
+		}
+	}
+	var words string
+	if err := conn.QueryRow(t.Context(), "SELECT string_agg(word, ' ') FROM search_words").Scan(&words); err != nil || words != "stuhle" {
+		t.Errorf("known words %q, %v; want those of the name", words, err)
+	}
+	if _, err := provider.DownTo(t.Context(), 6); err != nil {
+		t.Fatal(err)
+	}
+	if found("websearch_to_tsquery('english', 'oak')") != 1 {
+		t.Error("oak is not found after going back")
+	}
+}

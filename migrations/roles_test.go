@@ -31,6 +31,8 @@ order_history    | shop_rw | SELECT INSERT
 payments         | shop_rw | SELECT INSERT
 stock_movements  | shop_rw | SELECT INSERT
 idempotency_keys | shop_rw | SELECT INSERT DELETE UPDATE(status,response,replayed_at)
+search_words     | shop_rw | SELECT INSERT
+goose_db_version | shop_rw | SELECT
 
 categories       | shop_ro | SELECT
 products         | shop_ro | SELECT
@@ -42,16 +44,26 @@ orders           | shop_ro | SELECT
 order_lines      | shop_ro | SELECT
 order_history    | shop_ro | SELECT
 stock_movements  | shop_ro | SELECT
+search_words     | shop_ro | SELECT
+goose_db_version | shop_ro | SELECT
 
 analyze_catalog        | shop_rw | EXECUTE
 keep_product_summaries | shop_rw | EXECUTE
 keep_category_counts   | shop_rw | EXECUTE
+keep_search_words      | shop_rw | EXECUTE
+option_words           | shop_rw | EXECUTE
+search_query           | shop_rw | EXECUTE
+deletion_neighbourhood | shop_rw | EXECUTE
+option_words           | shop_ro | EXECUTE
+search_query           | shop_ro | EXECUTE
+deletion_neighbourhood | shop_ro | EXECUTE
 `
 
 // others are there for nobody but the owner.
 var others = []string{
-	"goose_db_version", "goose_db_version_id_seq", "orders_number_seq", "stock_movements_seq_seq",
+	"goose_db_version_id_seq", "orders_number_seq", "stock_movements_seq_seq",
 	"variants_inserted", "variants_updated", "products_inserted", "products_updated",
+	"search_words_inserted", "search_words_updated",
 }
 
 // Each role tries each verb on each object that the catalog knows, and is refused

@@ -441,7 +441,7 @@ type Checkout struct {
 
 // Facet Example: {"capped":false,"kind":"terms","name":"category","values":[{"count":12,"label":"Chairs","selected":false,"value":"chairs"}]}
 type Facet struct {
-	// Capped More matched than were counted, so the counts are lower bounds.
+	// Capped The text has more products than were counted, so the counts are lower bounds.
 	Capped bool         `json:"capped"`
 	Kind   FacetKind    `json:"kind"`
 	Name   string       `json:"name"`
@@ -453,10 +453,12 @@ type FacetKind string
 
 // FacetValue Example: {"count":12,"label":"Chairs","selected":false,"value":"chairs"}
 type FacetValue struct {
-	// Count How many products choosing it would leave.
-	Count    int64  `json:"count"`
-	Label    string `json:"label"`
-	Selected bool   `json:"selected"`
+	// Count How many products would be left if this were chosen and nothing else of its facet.
+	Count int64  `json:"count"`
+	Label string `json:"label"`
+
+	// Selected The filters of the request have chosen it. A price band is, if they are just that band.
+	Selected bool `json:"selected"`
 
 	// Value For the filter of the same name; of a range, `min..max`, both inclusive.
 	Value string `json:"value"`
@@ -961,7 +963,7 @@ type ReplicationVerdict string
 
 // SearchHit Example: {"highlight":"\u003cmark\u003eOak\u003c/mark\u003e \u003cmark\u003echair\u003c/mark\u003e","product":{"category":{"name":"Chairs","slug":"chairs"},"created_at":"2026-05-01T09:30:00Z","id":"0198c0de-1000-7000-8000-000000000001","in_stock":true,"name":"Oak chair","price_range":{"max":{"amount":19900,"currency":"EUR"},"min":{"amount":19900,"currency":"EUR"}},"slug":"oak-chair"},"score":0.66}
 type SearchHit struct {
-	// Highlight Safe HTML, in which `<mark>` is around what matched.
+	// Highlight Safe HTML: the name, with `<mark>` around what matched, and after `…` a passage of the description if a word was found only there.
 	Highlight string `json:"highlight"`
 
 	// Product Example: {"category":{"name":"Chairs","slug":"chairs"},"created_at":"2026-05-01T09:30:00Z","id":"0198c0de-1000-7000-8000-000000000001","in_stock":true,"name":"Oak chair","price_range":{"max":{"amount":24900,"currency":"EUR"},"min":{"amount":19900,"currency":"EUR"}},"slug":"oak-chair"}
@@ -978,15 +980,15 @@ type SearchInfo struct {
 	// Capped More matched than were ranked, and the least popular are missing.
 	Capped bool `json:"capped"`
 
-	// Mode All words, all words with the last one unfinished, or names that look alike.
+	// Mode All words, all words with the last one unfinished, or what was probably meant.
 	Mode SearchInfoMode `json:"mode"`
 	Q    string         `json:"q"`
 
-	// Suggestion The text as it was probably meant.
+	// Suggestion The text as it was probably meant, to be searched for instead. Only fuzzy searches have one.
 	Suggestion *string `json:"suggestion"`
 }
 
-// SearchInfoMode All words, all words with the last one unfinished, or names that look alike.
+// SearchInfoMode All words, all words with the last one unfinished, or what was probably meant.
 type SearchInfoMode string
 
 // SearchPage Example: {"data":[],"facets":[{"capped":false,"kind":"terms","name":"option.color","values":[]}],"page":{"limit":24,"next_cursor":null},"query":{"capped":false,"mode":"exact","q":"oak chair","suggestion":null}}
@@ -1933,14 +1935,36 @@ type ClientInterface interface {
 
 	// SearchProducts Search products
 	//
-	// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+	// Products by relevance, by the words of their names, options and descriptions.
+	// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+	// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+	// between two words, and none is a wildcard.
+	//
+	// Without operators, a search that finds fewer than three products tries the last
+	// word as one that is not finished. One that finds nothing tries what was probably
+	// meant. A word that nothing has becomes the one of the catalog that is spelled
+	// like it: by one edit if it has three to five letters, by two if it has more, and
+	// swapped neighbours are one edit. Of several texts the one with the fewest edits
+	// is taken, then the one that finds the most. A word without such a neighbour is
+	// left out, and if no product has all of the words, some of them will do.
+	// `query.mode` says which it was, for all pages of a search.
+	//
+	// The values of a facet count what the text and every filter find but the filter of
+	// that facet itself: a value's `count` is how many products would be left if it,
+	// and nothing else of its facet, were chosen. Who chose red still sees how many
+	// are blue. A category counts its descendants, and those above it are offered
+	// beside it. A product is in each price band that its range of prices overlaps. So
+	// the counts of a facet may add up to more than there are products. What counts
+	// nothing is left out unless it is selected. There are at most 50 values that are
+	// not selected, those that count most first; price bands come in their order.
+	// Counts are taken over the 2,000 most popular products that have the text.
 	//
 	// Corresponds with GET /v1/search (the `SearchProducts` operationId).
 	SearchProducts(ctx context.Context, params *SearchProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Suggest Complete what someone types
 	//
-	// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+	// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 	//
 	// Corresponds with GET /v1/search/suggest (the `Suggest` operationId).
 	Suggest(ctx context.Context, params *SuggestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2769,7 +2793,29 @@ func (c *Client) GetReplication(ctx context.Context, reqEditors ...RequestEditor
 
 // SearchProducts Search products
 //
-// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+// Products by relevance, by the words of their names, options and descriptions.
+// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+// between two words, and none is a wildcard.
+//
+// Without operators, a search that finds fewer than three products tries the last
+// word as one that is not finished. One that finds nothing tries what was probably
+// meant. A word that nothing has becomes the one of the catalog that is spelled
+// like it: by one edit if it has three to five letters, by two if it has more, and
+// swapped neighbours are one edit. Of several texts the one with the fewest edits
+// is taken, then the one that finds the most. A word without such a neighbour is
+// left out, and if no product has all of the words, some of them will do.
+// `query.mode` says which it was, for all pages of a search.
+//
+// The values of a facet count what the text and every filter find but the filter of
+// that facet itself: a value's `count` is how many products would be left if it,
+// and nothing else of its facet, were chosen. Who chose red still sees how many
+// are blue. A category counts its descendants, and those above it are offered
+// beside it. A product is in each price band that its range of prices overlaps. So
+// the counts of a facet may add up to more than there are products. What counts
+// nothing is left out unless it is selected. There are at most 50 values that are
+// not selected, those that count most first; price bands come in their order.
+// Counts are taken over the 2,000 most popular products that have the text.
 //
 // Corresponds with GET /v1/search (the `SearchProducts` operationId).
 func (c *Client) SearchProducts(ctx context.Context, params *SearchProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2786,7 +2832,7 @@ func (c *Client) SearchProducts(ctx context.Context, params *SearchProductsParam
 
 // Suggest Complete what someone types
 //
-// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 //
 // Corresponds with GET /v1/search/suggest (the `Suggest` operationId).
 func (c *Client) Suggest(ctx context.Context, params *SuggestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5202,7 +5248,29 @@ type ClientWithResponsesInterface interface {
 
 	// SearchProductsWithResponse Search products
 	//
-	// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+	// Products by relevance, by the words of their names, options and descriptions.
+	// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+	// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+	// between two words, and none is a wildcard.
+	//
+	// Without operators, a search that finds fewer than three products tries the last
+	// word as one that is not finished. One that finds nothing tries what was probably
+	// meant. A word that nothing has becomes the one of the catalog that is spelled
+	// like it: by one edit if it has three to five letters, by two if it has more, and
+	// swapped neighbours are one edit. Of several texts the one with the fewest edits
+	// is taken, then the one that finds the most. A word without such a neighbour is
+	// left out, and if no product has all of the words, some of them will do.
+	// `query.mode` says which it was, for all pages of a search.
+	//
+	// The values of a facet count what the text and every filter find but the filter of
+	// that facet itself: a value's `count` is how many products would be left if it,
+	// and nothing else of its facet, were chosen. Who chose red still sees how many
+	// are blue. A category counts its descendants, and those above it are offered
+	// beside it. A product is in each price band that its range of prices overlaps. So
+	// the counts of a facet may add up to more than there are products. What counts
+	// nothing is left out unless it is selected. There are at most 50 values that are
+	// not selected, those that count most first; price bands come in their order.
+	// Counts are taken over the 2,000 most popular products that have the text.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5211,7 +5279,7 @@ type ClientWithResponsesInterface interface {
 
 	// SuggestWithResponse Complete what someone types
 	//
-	// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+	// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6721,7 +6789,29 @@ func (c *ClientWithResponses) GetReplicationWithResponse(ctx context.Context, re
 
 // SearchProductsWithResponse Search products
 //
-// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+// Products by relevance, by the words of their names, options and descriptions.
+// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+// between two words, and none is a wildcard.
+//
+// Without operators, a search that finds fewer than three products tries the last
+// word as one that is not finished. One that finds nothing tries what was probably
+// meant. A word that nothing has becomes the one of the catalog that is spelled
+// like it: by one edit if it has three to five letters, by two if it has more, and
+// swapped neighbours are one edit. Of several texts the one with the fewest edits
+// is taken, then the one that finds the most. A word without such a neighbour is
+// left out, and if no product has all of the words, some of them will do.
+// `query.mode` says which it was, for all pages of a search.
+//
+// The values of a facet count what the text and every filter find but the filter of
+// that facet itself: a value's `count` is how many products would be left if it,
+// and nothing else of its facet, were chosen. Who chose red still sees how many
+// are blue. A category counts its descendants, and those above it are offered
+// beside it. A product is in each price band that its range of prices overlaps. So
+// the counts of a facet may add up to more than there are products. What counts
+// nothing is left out unless it is selected. There are at most 50 values that are
+// not selected, those that count most first; price bands come in their order.
+// Counts are taken over the 2,000 most popular products that have the text.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6736,7 +6826,7 @@ func (c *ClientWithResponses) SearchProductsWithResponse(ctx context.Context, pa
 
 // SuggestWithResponse Complete what someone types
 //
-// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //

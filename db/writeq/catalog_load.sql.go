@@ -12,6 +12,17 @@ import (
 	"example.com/leeway/internal/id"
 )
 
+const allowLongStatements = `-- name: AllowLongStatements :exec
+SELECT set_config('statement_timeout', '5min', true)
+`
+
+// For the transaction. The 5 s of shop_rw are for requests; to analyze 200,000
+// products takes longer when the machine is busy, and the whole load would be lost.
+func (q *Queries) AllowLongStatements(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, allowLongStatements)
+	return err
+}
+
 const analyzeCatalog = `-- name: AnalyzeCatalog :exec
 SELECT analyze_catalog()
 `

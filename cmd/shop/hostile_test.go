@@ -173,14 +173,39 @@ func TestSlowBodies(t *testing.T) {
 	b.besiege(t, 20, "POST /v1/carts HTTP/1.1\r\nHost: x\r\nX-API-Key: "+canaryAll+"\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n")
 }
 
-// A thousand connections that say nothing, at each listener, keep nobody out.
+// idle opens n connections that send one request and nothing more, and which the server
+// would keep for idleTimeout.
+func (b *besieged) idle(t *testing.T, url string, n int) (all []*wire, open func() int) {
+	t.Helper()
+	for range n {
+		c := b.dial(t, url)
+		c.say(t, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-API-Key: "+canaryAll+"\r\n\r\n")
+		if status, _ := c.answer(); status == 0 {
+			t.Fatal("no answer on a new connection")
+		}
+		c.watch()
+		all = append(all, c)
+	}
+	return all, func() (n int) {
+		for _, c := range all {
+			if !c.closed.Load() {
+				n++
+			}
+		}
+		return n
+	}
+}
+
+// A thousand idle connections at each listener keep nobody out.
 func TestIdleConnections(t *testing.T) {
 	b := newBesieged(t)
+	const many = 1000
 	for _, url := range b.listeners() {
-		for range 1000 {
-			b.dial(t, url)
-		}
+		_, open := b.idle(t, url, many)
 		b.isWell(t, "with 1000 idle connections at "+url)
+		if n := open(); n != many {
+			t.Errorf("%d of %d connections are there, so the test shows less than it says", n, many)
+		}
 	}
 	me := b.newShopper(t, item(b.variant, "1"))
 	if a := me.checkout(t, "k"); a.status != 201 {
@@ -193,21 +218,13 @@ func TestConnectionCap(t *testing.T) {
 	const most = 20
 	b := newBesieged(t, func(c *serveCmd) { c.MaxInFlight, c.MaxConns = 2, most })
 	for _, url := range b.listeners() {
-		silent := make([]*wire, 5*most)
-		for i := range silent {
-			silent[i] = b.dial(t, url)
-			silent[i].watch()
+		all, open := b.idle(t, url, 5*most)
+		dbtest.Eventually(t, "the connections beyond the cap are closed", func() bool { return open() <= most })
+		if !all[0].closed.Load() || all[len(all)-1].closed.Load() {
+			t.Errorf("the first connection is closed: %v, the last one: %v; want the longest idle ones to go",
+				all[0].closed.Load(), all[len(all)-1].closed.Load())
 		}
 		b.isWell(t, "at the cap of "+url)
-		dbtest.Eventually(t, "the connections beyond the cap are closed", func() bool {
-			open := 0
-			for _, c := range silent {
-				if !c.closed.Load() {
-					open++
-				}
-			}
-			return open <= most
-		})
 	}
 }
 

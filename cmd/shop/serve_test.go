@@ -115,6 +115,11 @@ func TestMetricsAreOnTheInternalListenerOnly(t *testing.T) {
 	if _, a := exchange(t, http.DefaultClient, "GET", "http://"+addr+"/metrics", nil); a.status != 200 || !strings.Contains(string(a.body), "leeway_reads_total{") {
 		t.Errorf("internal: %d %.200s", a.status, a.body)
 	}
+	for _, path := range []string{"/healthz", "/readyz"} { // there as well
+		if _, a := exchange(t, http.DefaultClient, "GET", "http://"+addr+path, nil); a.status != 200 {
+			t.Errorf("internal %s: %d %s", path, a.status, a.body)
+		}
+	}
 	if a := s.get(t, "/metrics"); a.status != 404 {
 		t.Errorf("public: %d, want 404", a.status)
 	}

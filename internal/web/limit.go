@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/sha256"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -50,10 +51,10 @@ func (l *Limiter) Take(w http.ResponseWriter, r *http.Request, bucket string) bo
 	return taken
 }
 
-// Spent reports whether a bucket has used up its limit, and counts nothing.
+// Spent reports whether Take would refuse, and counts nothing.
 func (l *Limiter) Spent(bucket string) bool {
 	_, rate, err := l.rate.Status(bucket)
-	return err != nil || rate >= float64(l.requests)
+	return err != nil || math.Round(rate) >= float64(l.requests) // rounded as Take does
 }
 
 // headersOnly receives what httprate tells, which is headers and nothing else.

@@ -141,3 +141,30 @@ func TestBucketsHideTheSecret(t *testing.T) {
 		t.Errorf("buckets %q and %q", bearer, key)
 	}
 }
+
+// At the turn of its window a limit is not forgotten, not even by a hair: what Take
+// refuses is Spent.
+func TestSpent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Minute - time.Millisecond) // windows begin with the minute
+		limiter := web.NewLimiter(10, time.Minute)
+		r := httptest.NewRequest("GET", "/", nil)
+		for i := range 10 {
+			if limiter.Spent("a") || !limiter.Take(httptest.NewRecorder(), r, "a") {
+				t.Fatalf("request %d is refused", i+1)
+			}
+		}
+		time.Sleep(2 * time.Millisecond)
+		if !limiter.Spent("a") || limiter.Take(httptest.NewRecorder(), r, "a") {
+			t.Error("a new window has begun, and the limit is forgotten")
+		}
+		if limiter.Spent("b") {
+			t.Error("another bucket is spent")
+		}
+		time.Sleep(2 * time.Minute)
+		if limiter.Spent("a") {
+			t.Error("the limit is spent for ever")
+		}
+	})
+}

@@ -27,7 +27,6 @@ type nodeFlags struct {
 
 type serveCmd struct {
 	nodeFlags
-	traceFlags
 	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
 	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof; keep it private. Default: not served."`
 
@@ -56,6 +55,8 @@ type serveCmd struct {
 	MaxInFlight     int           `env:"SHOP_MAX_IN_FLIGHT" default:"512" help:"Requests worked on at once; more are answered 503."`
 	AccessLog       bool          `env:"SHOP_ACCESS_LOG" default:"true" negatable:"" help:"Log each request."`
 	LogLevel        slog.Level    `env:"SHOP_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+
+	traceFlags
 }
 
 // settings is a serveCmd that was found to be in order.

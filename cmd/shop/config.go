@@ -26,8 +26,6 @@ type nodeFlags struct {
 
 type serveCmd struct {
 	nodeFlags
-	limitFlags
-	traceFlags
 	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
 	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof, and of /healthz and /readyz once more; keep it private. Default: not served."`
 
@@ -55,6 +53,9 @@ type serveCmd struct {
 	ShutdownTimeout time.Duration `env:"SHOP_SHUTDOWN_TIMEOUT" default:"10s" help:"How long requests under way may take once the process is asked to stop."`
 	AccessLog       bool          `env:"SHOP_ACCESS_LOG" default:"true" negatable:"" help:"Log each request."`
 	LogLevel        slog.Level    `env:"SHOP_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+
+	limitFlags
+	traceFlags
 }
 
 // settings is a serveCmd that was found to be in order.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -50,8 +52,24 @@ func parse(ctx context.Context, args []string, app *app) (command *kong.Context,
 		return nil, exit, nil
 	}
 	if err != nil {
-		fmt.Fprintf(app.stderr, "shop: %v\nTry 'shop --help'.\n", err)
+		fmt.Fprintf(app.stderr, "shop: %v%s\nTry 'shop --help'.\n", err, variables(err))
 		return nil, 2, err
 	}
 	return command, 0, nil
+}
+
+// variables names the environment variables of the required flags that were not given,
+// since kong's message names the flags alone.
+func variables(err error) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || !strings.HasPrefix(err.Error(), "missing flags") {
+		return ""
+	}
+	var names []string
+	for _, flag := range wrong.Context.Flags() {
+		if flag.Required && !flag.Set {
+			names = append(names, flag.Envs...)
+		}
+	}
+	return "; or set " + strings.Join(names, " and ")
 }

@@ -149,7 +149,9 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve"}, 1, "SHOP_NODES"},
 		{[]string{"seed", "--products", "0"}, 1, "--products"},
 		{[]string{"demo", "--products", "0"}, 1, "--products"},
-		{[]string{"migrate", "up"}, 2, "dsn"},
+		{[]string{"migrate", "up"}, 2, "missing flags: --dsn=DSN; or set SHOP_MIGRATE_DSN\n"},
+		{[]string{"cluster", "pause"}, 2, "SHOP_CLUSTER_DIR\n"},
+		{[]string{"migrate", "up", "--dance"}, 2, "unknown flag --dance\n"},
 		{[]string{"migrate", "roles"}, 0, "shop_ro"},
 	} {
 		var stdout, stderr bytes.Buffer

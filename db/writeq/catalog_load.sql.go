@@ -117,3 +117,51 @@ type CopyVariantsParams struct {
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
+
+const takenSKUs = `-- name: TakenSKUs :many
+SELECT sku FROM variants WHERE sku = ANY ($1::text[])
+`
+
+func (q *Queries) TakenSKUs(ctx context.Context, skus []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, takenSKUs, skus)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var sku string
+		if err := rows.Scan(&sku); err != nil {
+			return nil, err
+		}
+		items = append(items, sku)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const takenSlugs = `-- name: TakenSlugs :many
+SELECT slug FROM products WHERE slug = ANY ($1::text[])
+`
+
+func (q *Queries) TakenSlugs(ctx context.Context, slugs []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, takenSlugs, slugs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var slug string
+		if err := rows.Scan(&slug); err != nil {
+			return nil, err
+		}
+		items = append(items, slug)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

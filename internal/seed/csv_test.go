@@ -39,8 +39,8 @@ func TestReadCSV(t *testing.T) {
 			Description: "Heats fast and evenly.\n\nNot for the dishwasher.",
 			Options:     []catalog.Option{{Name: "size", Values: []string{"small", "large"}}},
 			Variants: []catalog.ImportVariant{
-				{SKU: "CFP-S", Options: map[string]string{"size": "small"}, Price: 7995, Stock: 30},
-				{SKU: "CFP-L", Options: map[string]string{"size": "large"}, Price: 11995, Stock: 8},
+				{SKU: "CFP-S", Options: map[string]string{"size": "small"}, Price: 7995, Stock: 30, Source: "catalog.csv:4"},
+				{SKU: "CFP-L", Options: map[string]string{"size": "large"}, Price: 11995, Stock: 8, Source: "catalog.csv:7"},
 			},
 		}
 		if diff := cmp.Diff(pan, in.Products[1], cmpopts.IgnoreTypes(id.ID{})); diff != "" || len(in.Products) != 4 {

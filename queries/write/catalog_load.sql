@@ -6,6 +6,12 @@ SELECT set_config('statement_timeout', '5min', true);
 -- name: AnyProduct :one
 SELECT EXISTS (SELECT FROM products) AS found;
 
+-- name: TakenSlugs :many
+SELECT slug FROM products WHERE slug = ANY (@slugs::text[]);
+
+-- name: TakenSKUs :many
+SELECT sku FROM variants WHERE sku = ANY (@skus::text[]);
+
 -- name: CategoryIDs :many
 SELECT slug, id FROM categories;
 

@@ -14,7 +14,7 @@ set -euo pipefail
 
 SHOP=${SHOP_URL:-http://127.0.0.1:8080}
 ADMIN=${SHOP_ADMIN_URL:-http://127.0.0.1:8081}
-PROGRAM=${SHOP_PROGRAM:-$(dirname "$0")/../bin/shop}
+PROGRAM=${SHOP_PROGRAM:-$(cd "$(dirname "$0")/.." && pwd)/bin/shop}
 
 shopper() {
 	chapter "A shopper"
@@ -197,10 +197,11 @@ send() {
 
 # quoted writes arguments as a shell reads them, with the names of the secrets.
 quoted() {
-	local argument
+	# shellcheck disable=SC2016 # the names are what is wanted
+	local argument shopper='$SHOPPER' key='$SHOP_ADMIN_KEY'
 	for argument; do
-		if [ -n "$SHOPPER" ]; then argument=${argument//"$SHOPPER"/\$SHOPPER}; fi
-		if [ -n "${SHOP_ADMIN_KEY:-}" ]; then argument=${argument//"$SHOP_ADMIN_KEY"/\$SHOP_ADMIN_KEY}; fi
+		if [ -n "$SHOPPER" ]; then argument=${argument//"$SHOPPER"/$shopper}; fi
+		if [ -n "${SHOP_ADMIN_KEY:-}" ]; then argument=${argument//"$SHOP_ADMIN_KEY"/$key}; fi
 		case $argument in
 		-*) printf ' \\\n        %s' "$argument" ;;
 		*\$SHOP*) printf ' "%s"' "$argument" ;;
@@ -260,7 +261,7 @@ finish() {
 
 now() { printf '%s-%s' "$(date +%s)" $$; }
 
-steps=0 paused= SHOPPER= tmp=$(mktemp -d)
+steps=0 paused='' SHOPPER='' tmp=$(mktemp -d)
 trap finish EXIT
 command -v curl >/dev/null || die "curl is missing; install it with your system's package manager"
 

@@ -260,3 +260,35 @@ func modelFacet(in catalog.Import, w wanted, f catalog.Filter, name string) []ca
 	}
 	return values
 }
+
+// What was chosen is offered even if fifty others count more, and beyond the most that
+// is ranked and counted the answer says so.
+func TestFacetsOfManyProducts(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	in := catalog.Import{Categories: []catalog.ImportCategory{{ID: id.New(), Slug: "chairs", Name: "Chairs"}}}
+	for i := range 2001 {
+		color := fmt.Sprint("c", min(i/2, 59)) // two of each, but for the last
+		in.Products = append(in.Products, catalog.ImportProduct{
+			ID: id.New(), Category: in.Categories[0].ID, Name: "Oak Chair", Slug: fmt.Sprint("oak-", i), Popularity: i,
+			Variants: []catalog.ImportVariant{{ID: id.New(), SKU: fmt.Sprint(i), Price: 100, Stock: 1, Options: map[string]string{"color": color}}},
+		})
+	}
+	s.load(t, in)
+	got := fetch[searchAnswer](t, s, query("/v1/search", "q", "oak", "option", "color:c58", "facets", "option.color,category"))
+	colors := got.Facets[0].Values
+	if len(colors) != 51 || colors[0].Value != "c59" || colors[50] != (catalog.FacetValue{Value: "c58", Label: "c58", Count: 2, Selected: true}) {
+		t.Errorf("%d colors, the first is %+v and the last %+v; want the 50 that count most and c58, which was chosen", len(colors), colors[0], colors[len(colors)-1])
+	}
+	if got.Query.Capped || !got.Facets[0].Capped || len(got.Data) != 2 {
+		t.Errorf("%d hits, capped %v, facets capped %v; want both of c58, and that not all were counted", len(got.Data), got.Query.Capped, got.Facets[0].Capped)
+	}
+	got = fetch[searchAnswer](t, s, query("/v1/search", "q", "oak", "facets", "category"))
+	if want := (catalog.FacetValue{Value: "chairs", Label: "Chairs", Count: 2000}); !got.Query.Capped || got.Facets[0].Values[0] != want {
+		t.Errorf("capped %v, %+v; want the 2,000 that are counted at most", got.Query.Capped, got.Facets[0].Values)
+	}
+	got = fetch[searchAnswer](t, s, query("/v1/search", "q", "oak", "price_max", "1", "facets", "category"))
+	if len(got.Facets[0].Values) != 0 || !got.Facets[0].Capped {
+		t.Errorf("facet %+v; want no value, and that not all were counted", got.Facets[0])
+	}
+}

@@ -34,7 +34,8 @@ func TestWordsOfAnyLanguage(t *testing.T) {
 	t.Parallel()
 	s := newNamedShop(t, "Café Table", "Poster Größe 50", "Stühle Set", "Œuvre Lamp", "Straßenschild",
 		norm.NFD.String("Crème Brûlée Dish"), "L'Oréal Mirror", "T-Shirt", "Half-Pint Glass", "Møbel Łódź", "Ångström Clock",
-		"כיסא עץ", "كرسي خشبي", "椅子 Stand", "कुर्सी Seat", "Mug 🐈 Cat", "100% Wool Throw", "Snake_Case Print", `Back\Slash Hook`, "Oak Chair")
+		"כיסא עץ", "كرسي خشبي", "椅子 Stand", "कुर्सी Seat", "Mug 🐈 Cat", "100% Wool Throw", "Snake_Case Print", `Back\Slash Hook`, "Oak Chair",
+		norm.NFD.String("의자 Bench"))
 	for name, texts := range map[string][]string{
 		"Café Table":                         {"café", "cafe", "CAFÉ", "cafe\u0301", "caf", "cafe table", "Café, table!"},
 		"Poster Größe 50":                    {"größe", "grosse", "GRÖSSE", "grösse", "gros", "poster 50", "groesse"},
@@ -55,6 +56,7 @@ func TestWordsOfAnyLanguage(t *testing.T) {
 		"100% Wool Throw":                    {"100%", "100 wool", "100%wool", "%wool%"},
 		"Snake_Case Print":                   {"snake_case", "snake case", "_case"},
 		`Back\Slash Hook`:                    {`back\slash`, `slash\`, `\hook`, "back slash"},
+		norm.NFD.String("의자 Bench"):          {"의자", norm.NFD.String("의자"), "의"},
 		"Oak Chair": {
 			"oak & chair", "oak | chair", "oak <-> chair", "oak:*", "(oak", "oak)", "oak!", "'oak'", `"oak chair"`, "oak&chair",
 			"oak :A chair", "chair oak", "chairs", "oak cha", "the oak", "oka chiar",

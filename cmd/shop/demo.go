@@ -170,7 +170,7 @@ func (c *demoCmd) tour(app *app, product catalog.Product, where map[string]strin
 	}
 	pairs := []string{
 		"{shop}", commandName(), "{kept}", c.kept(),
-		"{slug}", product.Slug, "{product}", product.ID.String(), "{variant}", variant.ID.String(),
+		"{slug}", product.Slug, "{variant}", variant.ID.String(),
 	}
 	for name, value := range where {
 		pairs = append(pairs, name, value)
@@ -187,7 +187,13 @@ func (c *demoCmd) kept() string {
 }
 
 const tourText = `
-The shop is at {url}/v1/products
+The shop is at {url}/v1/products, with a page to read and to try at {url}/docs
+
+Take the tour, in a second terminal: a shopper's life and the back office's day, with curl.
+
+   SHOP_URL={url} SHOP_ADMIN_URL={admin} SHOP_ADMIN_KEY={key} SHOP_CLUSTER_DIR={dir} docs/tour.sh
+
+Or see for yourself when a replica answers:
 
 1. A product page comes from a replica. Data-Source says so, and how old it may be at most:
 
@@ -209,16 +215,6 @@ The shop is at {url}/v1/products
 
    {shop} check --dir {dir}
    {shop} cluster resume --dir {dir}
-
-5. Buy it; send it twice, and it is still one order:
-
-   curl -si -H 'Idempotency-Key: my-first' -H "Authorization: Bearer $SHOPPER" -H 'Content-Type: application/json' -d '{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1 9GU","country":"GB"}}' {url}/v1/carts/$CART_ID/checkout
-
-6. Run the shop, on a listener of its own. Look at the product and its version, rename it, and take in a delivery:
-
-   curl -si -H 'X-API-Key: {key}' {admin}/v1/admin/products/{product}
-   curl -si -X PATCH -H 'X-API-Key: {key}' -H 'If-Match: "1"' -H 'Content-Type: application/json' -d '{"name":"The best of all"}' {admin}/v1/admin/products/{product}
-   curl -si -H 'X-API-Key: {key}' -H 'Idempotency-Key: delivery-1' -H 'Content-Type: application/json' -d '{"delta":12,"reason":"delivery"}' {admin}/v1/admin/variants/{variant}/stock-adjustments
 
 Ctrl-C here ends it and leaves nothing behind{kept}.
 `

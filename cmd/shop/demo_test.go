@@ -42,8 +42,9 @@ func TestDemo(t *testing.T) {
 	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
 	dir := find(t, out.String(), `cluster pause --dir (\S+)`)
-	product, key := find(t, out.String(), `http://\S+/v1/admin/products/[0-9a-f-]+`), find(t, out.String(), `X-API-Key: (\w+)`)
-	theContract(t).serveAdmins(t, find(t, product, `http://([^/]+)`))
+	admin, key := find(t, out.String(), `SHOP_ADMIN_URL=http://(\S+)`), find(t, out.String(), `SHOP_ADMIN_KEY=(\w+)`)
+	theContract(t).serveAdmins(t, admin)
+	product := "http://" + admin + "/v1/admin/products/" + send(t, "GET", page, nil).field("id")
 	if a := send(t, "GET", product, nil, "X-API-Key", key); a.status != 200 || a.header.Get("ETag") != `"1"` || a.header.Get("X-RateLimit-Limit") != "" {
 		t.Errorf("%s: %d %s", product, a.status, a.body)
 	}

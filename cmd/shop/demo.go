@@ -62,6 +62,8 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 		return err
 	}
 	s.admin = back
+	url := "http://" + listener.Addr().String()
+	labPage := s.addControls(cluster, url)
 	product, err := s.anyProduct(loading)
 	if err != nil {
 		s.closeRouter()
@@ -69,7 +71,7 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 	}
 	fmt.Fprintf(app.stderr, "ready after %.1f s\n", time.Since(start).Seconds())
 	c.tour(app, product, map[string]string{
-		"{dir}": cluster.Dir(), "{url}": "http://" + listener.Addr().String(),
+		"{dir}": cluster.Dir(), "{url}": url, "{lab}": labPage,
 		"{admin}": "http://" + back.Addr().String(), "{key}": adminKey,
 	})
 	return s.serve(ctx, listener)
@@ -187,6 +189,11 @@ func (c *demoCmd) kept() string {
 
 const tourText = `
 The shop is at {url}/v1/products
+
+To watch it, and to break it with buttons, open the live page. The key in its address is
+this run's; it works on this machine only:
+
+   {lab}
 
 1. A product page comes from a replica. Data-Source says so, and how old it may be at most:
 

@@ -11,6 +11,7 @@ import (
 	"example.com/leeway/catalog"
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/admin"
+	"example.com/leeway/internal/lab"
 	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
 )
@@ -65,6 +66,7 @@ func (s *server) handler() http.Handler {
 	r.Get("/readyz", render.Handle(s.readyz))
 	r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
 	api.Routes(r, render)
+	lab.Routes(r, s.lab, render)
 	r.Group(func(r chi.Router) {
 		r.Use(render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
 		catalog.Routes(r, s.catalog, render)

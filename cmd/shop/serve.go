@@ -17,6 +17,7 @@ import (
 	"example.com/leeway/catalog"
 	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/lab"
 	"example.com/leeway/orders"
 )
 
@@ -68,6 +69,8 @@ type server struct {
 	orders   *orders.Store
 	admin    net.Listener // nil: there is no back office
 	sweeper  *sweeper
+	lab      *lab.Hub
+	controls *lab.Controls // of the demo; nil: there are none
 }
 
 // newServer connects nothing yet: nodes may come up later.
@@ -83,6 +86,7 @@ func newServer(set settings, log *slog.Logger) (*server, error) {
 	s.catalog = catalog.New(database, s.catalogConfig())
 	s.orders = orders.New(database, s.ordersConfig())
 	s.sweeper = newSweeper(s.orders, s.ExpireEvery, log, s.registry)
+	s.lab = lab.NewHub(func() (any, error) { return s.newReplicationView() }, log)
 	return s, nil
 }
 
@@ -127,7 +131,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.startSweeper(ctx)()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	servers := []*http.Server{s.httpServer(requests, s.handler())}
+	servers := []*http.Server{s.httpServer(requests, s.withControls(s.handler()))}
+	servers[0].RegisterOnShutdown(s.endLab) // streams do not end by themselves, and would be waited for
+	defer s.endLab()
 	listeners := []net.Listener{listener}
 	if s.admin != nil {
 		servers = append(servers, s.httpServer(requests, s.adminHandler()))

@@ -52,9 +52,10 @@ type ControlsConfig struct {
 func NewControls(config ControlsConfig) *Controls {
 	c := &Controls{
 		key: sha256.Sum256([]byte(config.Key)), cluster: config.Cluster, verbs: config.Verbs, log: config.Log,
-		load: newLoad(config.Shop), nodes: newObserver(config.Cluster, config.Reader), queue: make(chan struct{}, 4),
+		nodes: newObserver(config.Cluster, config.Reader), queue: make(chan struct{}, 4),
 	}
 	c.life, c.end = context.WithCancel(context.Background())
+	c.load = newLoad(c.life, config.Shop)
 	return c
 }
 
@@ -133,9 +134,6 @@ func (c *Controls) state(w http.ResponseWriter, r *http.Request) error {
 
 func (c *Controls) shoppers(do func()) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, _ *http.Request) error {
-		if c.life.Err() != nil {
-			return refused(w, http.StatusConflict, "The demo is stopping.")
-		}
 		do()
 		w.WriteHeader(http.StatusNoContent)
 		return nil

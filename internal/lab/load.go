@@ -19,7 +19,8 @@ const (
 
 // A load is the built-in shoppers of a demo. They come over HTTP like everybody.
 type load struct {
-	shop string
+	parent context.Context // no load outlives it
+	shop   string
 
 	mu      sync.Mutex // held to start and to stop
 	life    context.Context
@@ -45,10 +46,10 @@ type LoadState struct {
 	Orders        int64 `json:"orders"`
 }
 
-func newLoad(shop string) *load {
-	ended, end := context.WithCancel(context.Background())
+func newLoad(parent context.Context, shop string) *load {
+	ended, end := context.WithCancel(parent)
 	end()
-	return &load{shop: shop, life: ended, stop: end}
+	return &load{parent: parent, shop: shop, life: ended, stop: end}
 }
 
 // Start sends the shoppers in, if they are not there already.
@@ -59,7 +60,7 @@ func (l *load) Start() {
 		return
 	}
 	l.running.Wait() // those of the last time, whose time was over
-	l.life, l.stop = context.WithTimeout(context.Background(), loadFor)
+	l.life, l.stop = context.WithTimeout(l.parent, loadFor)
 	transport := &http.Transport{MaxIdleConnsPerHost: lookers + buyers, IdleConnTimeout: 5 * time.Second}
 	client := &http.Client{Transport: &meter{l, transport}, Timeout: 15 * time.Second}
 	for i := range lookers + buyers {

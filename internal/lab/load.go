@@ -63,13 +63,16 @@ func (l *load) Start() {
 	l.life, l.stop = context.WithTimeout(l.parent, loadFor)
 	transport := &http.Transport{MaxIdleConnsPerHost: lookers + buyers, IdleConnTimeout: 5 * time.Second}
 	client := &http.Client{Transport: &meter{l, transport}, Timeout: 15 * time.Second}
+	life := l.life
 	for i := range lookers + buyers {
-		s := &shopper{load: l, http: client, visit: (*shopper).look}
+		s := &shopper{load: l, http: client, visit: (*shopper).look, tries: 1}
 		if i >= lookers {
-			s.visit = (*shopper).buy
+			s.visit, s.tries = (*shopper).buy, 4
 		}
-		l.running.Go(func() { s.shop(l.life) })
+		l.running.Go(func() { s.shop(life) })
 	}
+	// Shutting down, the server waits 5 s for a connection that was made and never used.
+	context.AfterFunc(life, transport.CloseIdleConnections)
 }
 
 // Stop sends them away and waits until they are gone.

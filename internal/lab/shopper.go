@@ -18,18 +18,19 @@ type shopper struct {
 	load  *load
 	http  *http.Client
 	visit func(*shopper, context.Context, *client.Shop) error
+	tries int // of a request that is safe to repeat: who looks goes on to the next page
 }
 
 // shop visits until ctx ends. A visit that came to nothing is followed by a longer pause:
 // a shop that is in trouble is not to be stormed.
 func (s *shopper) shop(ctx context.Context) {
 	for ctx.Err() == nil {
-		shop, err := client.New(s.load.shop, &client.Session{HTTP: s.http, Tries: 4, MaxWait: time.Second})
+		shop, err := client.New(s.load.shop, &client.Session{HTTP: s.http, Tries: s.tries, MaxWait: time.Second})
 		if err == nil {
 			err = s.visit(s, ctx, shop)
 		}
 		if err != nil {
-			pause(ctx, 5*thinking)
+			pause(ctx, 2*thinking)
 		}
 	}
 }
@@ -49,14 +50,15 @@ func pause(ctx context.Context, d time.Duration) {
 
 var words = []string{"chair", "lamp", "oak", "wool", "blue", "table"}
 
-// look goes through a list, a product page and a search, and buys nothing.
+// look searches, goes through a list and looks at a product, and buys nothing.
 func (s *shopper) look(ctx context.Context, shop *client.Shop) error {
-	if _, err := s.page(ctx, shop); err != nil {
+	_, err := shop.SearchProductsWithResponse(ctx, &client.SearchProductsParams{Q: words[rand.IntN(len(words))]})
+	if err != nil {
 		return err
 	}
-	found, err := shop.SearchProductsWithResponse(ctx, &client.SearchProductsParams{Q: words[rand.IntN(len(words))]})
 	pause(ctx, thinking)
-	return failure(err, func() *client.Problem { return found.ApplicationProblemJSONDefault })
+	_, err = s.page(ctx, shop)
+	return err
 }
 
 // page takes a product from a list and looks at it.

@@ -71,7 +71,7 @@ func (s *shopper) page(ctx context.Context, shop *client.Shop) (*client.Product,
 	pause(ctx, thinking)
 	switch {
 	case err != nil || list.JSON200 == nil:
-		return nil, failure(err, func() *client.Problem { return list.ApplicationProblemJSONDefault })
+		return nil, refusal(err, func() *client.Problem { return list.ApplicationProblemJSONDefault })
 	case len(list.JSON200.Data) == 0:
 		return nil, errNothing
 	}
@@ -79,7 +79,7 @@ func (s *shopper) page(ctx context.Context, shop *client.Shop) (*client.Product,
 	page, err := shop.GetProductWithResponse(ctx, one.Slug, nil)
 	pause(ctx, thinking)
 	if err != nil || page.JSON200 == nil {
-		return nil, failure(err, func() *client.Problem { return page.ApplicationProblemJSONDefault })
+		return nil, refusal(err, func() *client.Problem { return page.ApplicationProblemJSONDefault })
 	}
 	return page.JSON200, nil
 }
@@ -98,7 +98,7 @@ func (s *shopper) buy(ctx context.Context, shop *client.Shop) error {
 	items := []client.ItemInput{{VariantID: product.Variants[at].ID, Quantity: 1 + rand.IntN(2)}}
 	opened, err := shop.CreateCartWithResponse(ctx, client.NewCart{Items: &items})
 	if err != nil || opened.JSON201 == nil {
-		return failure(err, func() *client.Problem { return opened.ApplicationProblemJSONDefault })
+		return refusal(err, func() *client.Problem { return opened.ApplicationProblemJSONDefault })
 	}
 	shop.SetShopper(*opened.JSON201.ShopperToken)
 	if _, err := shop.GetCartWithResponse(ctx, opened.JSON201.ID); err != nil {
@@ -117,23 +117,27 @@ func (s *shopper) checkout(ctx context.Context, shop *client.Shop, cart client.I
 		ShippingAddress: client.AddressInput{Name: "Ada", Line1: "1 Main St", City: "London", PostalCode: "N1", Country: "GB"},
 	})
 	if err != nil || ordered.JSON201 == nil {
-		return failure(err, func() *client.Problem { return ordered.ApplicationProblemJSONDefault })
+		return refusal(err, func() *client.Problem { return ordered.ApplicationProblemJSONDefault })
 	}
 	s.load.orders.Add(1)
-	order, err := shop.GetOrderWithResponse(ctx, ordered.JSON201.ID, nil)
+	_, err = shop.GetOrderWithResponse(ctx, ordered.JSON201.ID, nil)
 	pause(ctx, thinking)
-	return failure(err, func() *client.Problem { return order.ApplicationProblemJSONDefault })
+	return err
 }
 
-var errNothing = errors.New("lab: nothing to buy")
+var (
+	errNothing = errors.New("lab: nothing to buy")
+	errAnswer  = errors.New("lab: no answer of the shop")
+)
 
-// failure is err, or the problem that came instead of an answer, or nil.
-func failure(err error, problem func() *client.Problem) error {
+// refusal is why there is no answer: err, the problem that came instead, or something
+// that the contract does not know, from a proxy for instance.
+func refusal(err error, problem func() *client.Problem) error {
 	if err != nil {
 		return err
 	}
 	if p := problem(); p != nil {
 		return p
 	}
-	return nil
+	return errAnswer
 }

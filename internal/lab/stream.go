@@ -44,12 +44,15 @@ func (h *Hub) Events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// A write that waits for a slow client does not keep the process from stopping.
-	defer context.AfterFunc(h.open, func() { _ = s.control.SetWriteDeadline(time.Now()) })()
+	defer context.AfterFunc(h.open, func() { _ = s.control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
 	if r.Method != http.MethodHead {
 		s.follow(r, seen)
 	}
 	return nil
 }
+
+// lastWrite is what the end of a stream may take once the hub is closed.
+const lastWrite = time.Second
 
 // A stream is one viewer's answer.
 type stream struct {
@@ -114,8 +117,11 @@ func encode(h *Hub, events []event) []byte {
 // send writes through to the client, which has so long to take it, and reports whether
 // it could.
 func (s *stream) send(text []byte) bool {
-	err := s.control.SetWriteDeadline(time.Now().Add(s.hub.pace.patience))
-	if err != nil || s.hub.open.Err() != nil { // closed before: this deadline has replaced that of Close
+	if s.control.SetWriteDeadline(time.Now().Add(s.hub.pace.patience)) != nil {
+		return false
+	}
+	if s.hub.open.Err() != nil { // closed meanwhile, and its deadline is the one that counts
+		_ = s.control.SetWriteDeadline(time.Now().Add(lastWrite))
 		return false
 	}
 	if _, err := s.w.Write(text); err != nil {

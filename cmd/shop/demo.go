@@ -125,7 +125,13 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, adminKey string, app *app) 
 	if err != nil {
 		return nil, err
 	}
-	return newServer(set, slog.New(slog.NewTextHandler(app.stderr, nil)))
+	s, err := newServer(set, slog.New(slog.NewTextHandler(app.stderr, nil)))
+	if err != nil {
+		return nil, err
+	}
+	// Refusals are what the live page is there to show; shoppers meet dozens a second.
+	s.requests = slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	return s, nil
 }
 
 // fill loads the sample catalog; a reopened folder keeps the one it has.

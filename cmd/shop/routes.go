@@ -59,7 +59,7 @@ func (s *server) newMux(render *web.Renderer) *chi.Mux {
 
 // handler serves those who shop.
 func (s *server) handler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.requests, problems...)
 	r := s.newMux(render)
 
 	r.Get("/healthz", render.Handle(s.healthz))
@@ -79,7 +79,7 @@ func (s *server) handler() http.Handler {
 // not routed on the public one cannot be reached there by any mistake in a key. Who
 // has no key learns nothing, not even which paths there are.
 func (s *server) adminHandler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.requests, problems...)
 	gate := admin.NewGate(s.adminKeys, s.log, render)
 	r := s.newMux(render)
 	r.Use(gate.Authenticate, gate.Audit, render.InFlight(s.MaxInFlight), render.AcceptJSON,

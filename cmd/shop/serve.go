@@ -63,6 +63,7 @@ func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 type server struct {
 	settings
 	log      *slog.Logger
+	requests *slog.Logger // what becomes of requests
 	registry *prometheus.Registry
 	router   *fresh.Router
 	catalog  *catalog.Store
@@ -75,7 +76,7 @@ type server struct {
 
 // newServer connects nothing yet: nodes may come up later.
 func newServer(set settings, log *slog.Logger) (*server, error) {
-	s := &server{settings: set, log: log, registry: prometheus.NewRegistry()}
+	s := &server{settings: set, log: log, requests: log, registry: prometheus.NewRegistry()}
 	config := set.reads
 	config.Log, config.Metrics = log, s.registry
 	var err error

@@ -32,8 +32,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// bench is a hub behind a real server whose own deadlines are short, so that a stream
-// that they could end does not last.
+// bench is a hub behind a real server.
 type bench struct {
 	*Hub
 	url    string
@@ -48,7 +47,7 @@ var quick = pace{
 	retry: 2 * time.Second, behind: 8, viewers: 3,
 }
 
-func newBench(t *testing.T, p pace, sample func(n int64) (any, error)) *bench {
+func newBench(t *testing.T, p pace, sample func(n int64) (any, error), adjust ...func(*http.Server)) *bench {
 	t.Helper()
 	b := &bench{}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -58,8 +57,10 @@ func newBench(t *testing.T, p pace, sample func(n int64) (any, error)) *bench {
 	r.Use(web.RequestID, web.AccessLog(log), render.Recover)
 	Routes(r, b.Hub, render)
 	b.server = httptest.NewUnstartedServer(r)
-	b.server.Config.ReadTimeout, b.server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
 	b.server.Config.RegisterOnShutdown(b.Close)
+	for _, f := range adjust {
+		f(b.server.Config)
+	}
 	b.server.Start()
 	b.url = b.server.URL + "/v1/replication/events"
 	t.Cleanup(func() {
@@ -139,7 +140,8 @@ func (v *viewer) event(t *testing.T) (id, data string) {
 }
 
 func TestAStreamOutlivesTheDeadlinesOfTheServer(t *testing.T) {
-	b := newBench(t, quick, numbered)
+	const deadline = 300 * time.Millisecond
+	b := newBench(t, quick, numbered, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout = deadline, deadline })
 	v := b.watch(t, "")
 	if v.StatusCode != 200 || v.Header.Get("Content-Type") != "text/event-stream" || v.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %v", v.StatusCode, v.Header)
@@ -152,7 +154,7 @@ func TestAStreamOutlivesTheDeadlinesOfTheServer(t *testing.T) {
 	if data != `{"n":1}` {
 		t.Errorf("the first event is %s, want a fresh one", data)
 	}
-	for last := first; time.Since(start) < 4*50*time.Millisecond; {
+	for last := first; time.Since(start) < 3*deadline; {
 		id, _ := v.event(t)
 		if id == last {
 			t.Fatalf("two events have the id %s", id)

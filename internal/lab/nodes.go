@@ -32,14 +32,15 @@ type observer struct {
 
 // An eye is on one server, over a connection that it keeps.
 type eye struct {
-	node *pgcluster.Node
-	dsn  string
-	conn *pgx.Conn
+	node   *pgcluster.Node
+	dsn    string
+	conn   *pgx.Conn
+	frozen bool // when it was last looked at: then its processes are asked first
 }
 
 const (
 	lookEvery = 700 * time.Millisecond
-	lookLimit = 500 * time.Millisecond // a frozen server does not answer at all
+	lookLimit = 2 * time.Second // two busy cores take their time; a frozen server never answers
 )
 
 func newObserver(cluster *pgcluster.Cluster, reader string) *observer {
@@ -76,38 +77,48 @@ func (o *observer) close() {
 }
 
 func (e *eye) look(ctx context.Context) NodeState {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
-	s := NodeState{Name: e.node.Name(), Role: "starting"}
-	if e.conn == nil {
-		if s.Role = e.still(ctx); s.Role != "starting" {
+	s := NodeState{Name: e.node.Name()}
+	if e.frozen {
+		if s.Role = e.still(ctx); s.Role == frozen {
 			return s
 		}
-		var err error
+	}
+	err := e.ask(ctx, &s)
+	if err != nil {
+		e.shut()
+		s.Role = e.still(ctx)
+	}
+	e.frozen = s.Role == frozen
+	return s
+}
+
+const frozen = string(pgcluster.RoleFrozen)
+
+func (e *eye) ask(ctx context.Context, s *NodeState) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	if e.conn == nil {
 		if e.conn, err = pgx.Connect(ctx, e.dsn); err != nil {
 			e.conn = nil
-			return s
+			return err
 		}
 	}
 	recovering := false
-	err := e.conn.QueryRow(ctx, `SELECT pg_is_in_recovery(),
+	err = e.conn.QueryRow(ctx, `SELECT pg_is_in_recovery(),
 		CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END,
 		(SELECT sum(stock_quantity) FROM variants)`).Scan(&recovering, &s.Paused, &s.Stock)
-	switch {
-	case err != nil:
-		e.shut()
-		s.Role = e.still(ctx)
-	case recovering:
+	s.Role = string(pgcluster.RolePrimary)
+	if recovering {
 		s.Role = string(pgcluster.RoleStandby)
-	default:
-		s.Role = string(pgcluster.RolePrimary)
 	}
-	return s
+	return err
 }
 
 // still tells a server that is down or frozen, by its processes, from one that may
 // answer the next time.
 func (e *eye) still(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	st, err := e.node.Status(ctx)
 	if err == nil && (st.Role == pgcluster.RoleDown || st.Role == pgcluster.RoleFrozen) {
 		return string(st.Role)

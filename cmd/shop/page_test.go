@@ -15,7 +15,9 @@ import (
 // node is the card of a server, and verb one of its buttons.
 func node(name string) string { return fmt.Sprintf(`document.querySelector("[data-node=%s]")`, name) }
 
-func verb(name, verb string) string { return fmt.Sprintf(`[data-node="%s"] [data-verb="%s"]`, name, verb) }
+func verb(name, verb string) string {
+	return fmt.Sprintf(`[data-node="%s"] [data-verb="%s"]`, name, verb)
+}
 
 // layer is what the chart of reads says of one of its layers: reads per second.
 func layer(key string) string {

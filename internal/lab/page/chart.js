@@ -27,10 +27,10 @@ export class Chart {
     this.values = values;
     this.end = data[0][data[0].length - 1];
     set(this.empty, nothing);
+    this.tell(); // first: the legend decides how much room is left
     if (!this.plot || shown !== this.shown) this.build(series, bands, data);
     else this.plot.setData(data);
     this.shown = shown;
-    this.tell();
   }
 
   build(series, bands, data) {
@@ -71,12 +71,21 @@ export class Chart {
   }
 }
 
-/** A dashed horizontal line with a name, for a limit. */
-export function limit(u, value, text) {
-  const y = u.valToPos(value, "y", true);
-  if (y < u.bbox.top || y > u.bbox.top + u.bbox.height) return;
+/** Dashed horizontal lines with their names, for limits: [{value, text}], the lowest
+ * first. A name that would cover the one before stands beside it. */
+export function limits(u, list) {
+  let before = null;
+  for (const { value, text } of list) {
+    const y = u.valToPos(value, "y", true);
+    if (y < u.bbox.top || y > u.bbox.top + u.bbox.height) continue;
+    const ratio = window.devicePixelRatio || 1;
+    const x = before && before.y - y < 15 * ratio ? before.end + 14 * ratio : u.bbox.left + 6 * ratio;
+    before = { y, end: x + drawLimit(u, x, y, text, ratio) };
+  }
+}
+
+function drawLimit(u, x, y, text, ratio) {
   const c = u.ctx;
-  const ratio = window.devicePixelRatio || 1;
   c.save();
   c.strokeStyle = colour("--text");
   c.lineWidth = 1.3 * ratio;
@@ -92,8 +101,10 @@ export function limit(u, value, text) {
   c.lineWidth = 4 * ratio;
   c.setLineDash([]);
   c.strokeStyle = colour("--panel");
-  c.strokeText(text, u.bbox.left + 6 * ratio, y - 3 * ratio);
+  c.strokeText(text, x, y - 3 * ratio);
   c.fillStyle = colour("--text");
-  c.fillText(text, u.bbox.left + 6 * ratio, y - 3 * ratio);
+  c.fillText(text, x, y - 3 * ratio);
+  const { width } = c.measureText(text);
   c.restore();
+  return width;
 }

@@ -1,5 +1,5 @@
 // The four charts.
-import { Chart, limit } from "./chart.js";
+import { Chart, limits } from "./chart.js";
 import { $, colour, el, set } from "./dom.js";
 import { count, rate, seconds } from "./format.js";
 import { fill, layerMark, layersOf, nodeMark, shape } from "./marks.js";
@@ -60,7 +60,8 @@ export class Charts {
     this.bound = new Chart($("bound"), $("bound-legend"), {
       unit: "seconds", least: 6.6, format: (v) => (v === null || v === undefined ? "nothing proven" : seconds(v)),
       draw: (u) => {
-        for (const [name, ms] of Object.entries(this.budgets)) limit(u, ms / 1000, `${ms / 1000} s: ${routes[name] ?? name}`);
+        const budgets = Object.entries(this.budgets).sort((a, b) => a[1] - b[1]);
+        limits(u, budgets.map(([name, ms]) => ({ value: ms / 1000, text: `${ms / 1000} s: ${routes[name] ?? name}` })));
         drawMarks(u, this.boundMarks);
       },
     });
@@ -74,6 +75,7 @@ export class Charts {
     const last = this.model.last();
     if (!last) return;
     this.budgets = last.view.budgets;
+    $("bound").dataset.seconds = (last.t - this.model.samples[0].t).toFixed(1);
     this.drawBound();
     this.drawReads();
     this.drawOrders();

@@ -103,9 +103,10 @@ export class Model {
 
   /** rate of a total that the demo's controls tell, per second at time t. */
   stateRate(t, total) {
-    const seen = this.load.filter((s) => s.t <= t && s.t > t - 2 * SMOOTH);
-    const dt = seen.length > 1 ? seen[seen.length - 1].t - seen[0].t : 0;
-    return dt > 0.3 ? Math.max(0, total(seen[seen.length - 1]) - total(seen[0])) / dt : null;
+    const seen = this.load.filter((s) => s.t <= t && s.t > t - 4 * SMOOTH);
+    const newest = seen[seen.length - 1];
+    const from = seen.findLast((s) => s.t <= newest.t - SMOOTH) ?? seen[0];
+    return seen.length > 1 && newest.t > from.t ? Math.max(0, total(newest) - total(from)) / (newest.t - from.t) : null;
   }
 
   /** Reads per second at sample i, by layer. */

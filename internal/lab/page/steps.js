@@ -3,7 +3,14 @@ import { list } from "./format.js";
 
 const replicas = (model) => model.last().nodes.filter((n) => !n.primary && model.stateOf(n.name)?.role === "standby");
 const primary = (model) => model.last().nodes.find((n) => n.primary);
-const strays = (model) => (primary(model) ? model.last().nodes.filter((n) => !n.primary && ["down", "detached", "writable"].includes(n.state)) : []);
+
+/** Those that follow nobody; first those that run: they are back at once, and orders with
+ * them. */
+function strays(model) {
+  if (!primary(model)) return [];
+  const list = model.last().nodes.filter((n) => !n.primary && ["down", "detached", "writable"].includes(n.state));
+  return list.sort((a, b) => (a.state === "down") - (b.state === "down"));
+}
 
 /** The standby that has received most: another could lack an acknowledged order. */
 function heir(model) {
@@ -95,8 +102,7 @@ export const demo = [
     ],
     actions: [{
       name: "rejoin", label: (m) => `Rejoin ${list(strays(m).map((n) => n.name)) || "the others"}`,
-      // Those that run first: they are back at once, and orders with them.
-      paths: (m) => strays(m).sort((a, b) => (a.state === "down") - (b.state === "down")).map((n) => `nodes/${n.name}/rejoin`),
+      paths: (m) => strays(m).map((n) => `nodes/${n.name}/rejoin`),
     }],
     watch: [
       { text: "All servers are in step", seen: (now) => now.view.verdict === "good" },

@@ -47,7 +47,11 @@ func (s *Store) Checkout(ctx context.Context, k Key, at CartRef, form CheckoutFo
 	reserve := func(ctx context.Context, q *writeq.Queries) error {
 		return catalog.ReserveTx(ctx, q, order.ID, stockLines(order.Items))
 	}
-	return s.once(ctx, k, place, reserve)
+	answer, err := s.once(ctx, k, place, reserve)
+	if err == nil && !answer.Replayed {
+		s.sold.add(order.Items)
+	}
+	return answer, err
 }
 
 // placeTx closes the cart and writes the order. The cart is closed before anything

@@ -40,10 +40,11 @@ func DefaultConfig() Config {
 type Store struct {
 	db     *db.DB
 	config Config
+	sold   sold
 }
 
 // New returns the carts and orders kept in db.
-func New(db *db.DB, config Config) *Store { return &Store{db, config} }
+func New(db *db.DB, config Config) *Store { return &Store{db: db, config: config} }
 
 // CreateCart opens a cart with the given items for who, or for a new shopper if
 // who is nil. Errors: ErrUnauthorized when nobody holds the token, ErrQuantity,

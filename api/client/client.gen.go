@@ -937,13 +937,18 @@ type ReplicaNode struct {
 // ReplicaNodeState `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary, `foreign` of another cluster.
 type ReplicaNodeState string
 
-// Replication Example: {"alarms":[],"budgets":{"browse":5000,"session":1000},"counters":{"commit_unknown":0},"primary":{"flush_lsn":"0/3007B48","name":"primary","timeline":1},"reads":{"primary":{"token":3},"replica-1":{"replica":1204}},"replicas":[{"bound_ms":12,"fully_synced":true,"lag_bytes":0,"name":"replica-1","replay_lsn":"0/3007B48","state":"streaming","sync_state":"quorum","timeline":1}],"sync":{"mode":"ANY 1 (\"replica-1\",\"replica-2\")","quorum":1,"standbys":[{"flush_lsn":"0/3007B48","name":"replica-1","state":"streaming","sync_state":"quorum"}]},"verdict":"good"}
+// Replication Example: {"alarms":[],"at":"2026-05-04T10:00:00.25Z","budgets":{"browse":5000,"session":1000},"counters":{"commit_unknown":0,"orders_placed":310,"units_sold":466},"primary":{"flush_lsn":"0/3007B48","name":"primary","timeline":1},"reads":{"primary":{"token":3},"replica-1":{"replica":1204}},"replicas":[{"bound_ms":12,"fully_synced":true,"lag_bytes":0,"name":"replica-1","replay_lsn":"0/3007B48","state":"streaming","sync_state":"quorum","timeline":1}],"sync":{"mode":"ANY 1 (\"replica-1\",\"replica-2\")","quorum":1,"standbys":[{"flush_lsn":"0/3007B48","name":"replica-1","state":"streaming","sync_state":"quorum"}]},"verdict":"good"}
 type Replication struct {
 	// Alarms What is wrong, worst first.
 	Alarms []Alarm `json:"alarms"`
 
+	// At When the shop looked.
+	At time.Time `json:"at"`
+
 	// Budgets In milliseconds, by name.
-	Budgets  map[string]int64   `json:"budgets"`
+	Budgets map[string]int64 `json:"budgets"`
+
+	// Counters Totals of this process since its start. `orders_placed` and `units_sold` are of orders that were acknowledged at the first try.
 	Counters map[string]float64 `json:"counters"`
 
 	// Primary null when none answers.

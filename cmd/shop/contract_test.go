@@ -42,7 +42,7 @@ var loadContract = sync.OnceValues(func() (*contract, error) {
 		_, err := mail.ParseAddress(s)
 		return err
 	}))
-	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml"} {
+	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml", "text/event-stream"} {
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.PlainBodyDecoder)
 	}
 	doc, err := openapi3.NewLoader().LoadFromData(api.YAML)
@@ -206,6 +206,9 @@ func (c *contract) check(t testing.TB, req *http.Request, a answer) {
 	if a.status < 400 && otherID.Match(a.body) {
 		fail("an id is no UUIDv7 in %.300s", a.body)
 	}
+	if a.header.Get("Content-Type") == "text/event-stream" && req.Method != http.MethodHead {
+		c.checkEvent(fail, a)
+	}
 	if a.status >= 400 && req.Method != http.MethodHead {
 		c.checkCode(fail, response, a)
 	}
@@ -221,6 +224,16 @@ func hasFold(headers openapi3.Headers, name string) bool {
 		}
 	}
 	return false
+}
+
+// checkEvent: what a stream sends is what GET /v1/replication answers.
+func (c *contract) checkEvent(fail func(string, ...any), a answer) {
+	var event any
+	if err := json.Unmarshal([]byte(a.data()), &event); err != nil {
+		fail("%v in %s", err, a.body)
+	} else if err := c.doc.Components.Schemas["Replication"].Value.VisitJSON(event, openapi3.MultiErrors()); err != nil {
+		fail("%v", err)
+	}
 }
 
 // checkCode: the code is one that the operation declares with this status, and the

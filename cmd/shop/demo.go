@@ -62,6 +62,8 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 		return err
 	}
 	s.admin = back
+	url := "http://" + listener.Addr().String()
+	labPage := s.addControls(cluster, url)
 	product, err := s.anyProduct(loading)
 	if err != nil {
 		s.closeRouter()
@@ -69,7 +71,7 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 	}
 	fmt.Fprintf(app.stderr, "ready after %.1f s\n", time.Since(start).Seconds())
 	c.tour(app, product, map[string]string{
-		"{dir}": cluster.Dir(), "{url}": "http://" + listener.Addr().String(),
+		"{dir}": cluster.Dir(), "{url}": url, "{lab}": labPage,
 		"{admin}": "http://" + back.Addr().String(), "{key}": adminKey,
 	})
 	return s.serve(ctx, listener)
@@ -124,7 +126,13 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, adminKey string, app *app) 
 	if err != nil {
 		return nil, err
 	}
-	return newServer(set, slog.New(slog.NewTextHandler(app.stderr, nil)))
+	s, err := newServer(set, slog.New(slog.NewTextHandler(app.stderr, nil)))
+	if err != nil {
+		return nil, err
+	}
+	// Refusals are what the live page is there to show; shoppers meet dozens a second.
+	s.requests = slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	return s, nil
 }
 
 // fill loads the sample catalog; a reopened folder keeps the one it has.
@@ -194,6 +202,11 @@ Take the tour, in a second terminal: a shopper's life and the back office's day,
    SHOP_URL={url} SHOP_ADMIN_URL={admin} SHOP_ADMIN_KEY={key} SHOP_CLUSTER_DIR={dir} docs/tour.sh
 
 Or see for yourself when a replica answers:
+
+To watch it, and to break it with buttons, open the live page. The key in its address is
+this run's; it works on this machine only:
+
+   {lab}
 
 1. A product page comes from a replica. Data-Source says so, and how old it may be at most:
 

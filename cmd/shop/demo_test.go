@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/lab"
 )
 
 // buffer is written by the program while the test reads it.
@@ -52,6 +54,12 @@ func TestDemo(t *testing.T) {
 		t.Errorf("%s without a key: %d", product, a.status)
 	}
 	dbtest.Eventually(t, "a replica serves the page", func() bool { return fromReplica(send(t, "GET", page, nil)) })
+	state, labKey := find(t, out.String(), `(http://\S+)/lab#key=`)+lab.ControlsPath+"state", find(t, out.String(), `/lab#key=(\w+)`)
+	for key, status := range map[string]int{labKey: 200, "": 403} {
+		if _, a := exchange(t, http.DefaultClient, "GET", state, nil, lab.KeyHeader, key); a.status != status {
+			t.Errorf("%s with the key %q: %d %s", state, key, a.status, a.body)
+		}
+	}
 
 	if said, code := command(t, find(t, out.String(), `\S+ check --dir \S+`)); code != 0 || !strings.Contains(said, "Status: GOOD") {
 		t.Errorf("shop check, as the demo says it: exit %d, %s", code, said)

@@ -98,7 +98,7 @@ func (me *shopper) oneOfEach(t testing.TB) []ask {
 		"/v1/admin/categories/{id}", "/v1/admin/categories/"+own.empty, "/v1/admin/products/{id}", "/v1/admin/products/"+own.product,
 		"/v1/admin/variants/{id}", "/v1/admin/variants/"+own.variant, "/v1/admin/orders/{id}", "/v1/admin/orders/"+own.paid,
 		"/v1/categories/{slug}", "/v1/categories/"+me.category, "{slug}", me.slug,
-		"{variant_id}", me.variant, "{file}", "docs.css", "{code}", "not_found")
+		"{variant_id}", me.variant, "/docs/{file}", "/docs/docs.css", "/lab/{file}", "/lab/lab.css", "{code}", "not_found")
 	queries := map[string]string{
 		"getAvailability": "?variant_id=" + me.variant, "searchProducts": "?q=chair", "suggest": "?q=chair",
 	}

@@ -12,6 +12,7 @@ import (
 	"example.com/leeway/catalog"
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/admin"
+	"example.com/leeway/internal/lab"
 	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
 )
@@ -58,7 +59,7 @@ func (s *server) newMux(render *web.Renderer) *chi.Mux {
 
 // handler serves those who shop.
 func (s *server) handler() http.Handler {
-	render := web.NewRenderer(s.log, problems...).Tell(s.observer.problem)
+	render := web.NewRenderer(s.requests, problems...).Tell(s.observer.problem)
 	r := s.newMux(render)
 	byAddress, byKey := render.RateLimit(s.RateAddress, web.ClientNet), render.RateLimit(s.RateKey, web.BearerBucket)
 
@@ -70,6 +71,7 @@ func (s *server) handler() http.Handler {
 		r.Use(byAddress)
 		// The pages are in memory, and the largest answers of all.
 		api.Routes(r, render)
+		lab.Routes(r, s.lab, render)
 		r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
 		r.Group(func(r chi.Router) {
 			r.Use(byKey, render.InFlight(s.MaxInFlight), s.observer.capped("public"), render.AcceptJSON,
@@ -87,7 +89,7 @@ func (s *server) handler() http.Handler {
 // not routed on the public one cannot be reached there by any mistake in a key. Who
 // has no key learns nothing, not even which paths there are.
 func (s *server) adminHandler() http.Handler {
-	render := web.NewRenderer(s.log, problems...).Tell(s.observer.problem)
+	render := web.NewRenderer(s.requests, problems...).Tell(s.observer.problem)
 	gate := admin.NewGate(s.adminKeys, s.log, render)
 	r := s.newMux(render)
 	r.Use(render.RateLimit(s.RateAddress, web.ClientNet), gate.Authenticate,

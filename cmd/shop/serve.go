@@ -16,6 +16,7 @@ import (
 	"example.com/leeway/catalog"
 	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/lab"
 	"example.com/leeway/internal/tracing"
 	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
@@ -66,6 +67,7 @@ func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 type server struct {
 	settings
 	log      *slog.Logger
+	requests *slog.Logger // what becomes of requests
 	registry *prometheus.Registry
 	observer *observer
 	tracing  *tracing.Tracing // nil: off
@@ -75,6 +77,8 @@ type server struct {
 	admin    net.Listener // nil: there is no back office
 	sweeper  *sweeper
 	schema   *schemaCheck
+	lab      *lab.Hub
+	controls *lab.Controls // of the demo; nil: there are none
 }
 
 // newServer connects nothing yet: nodes may come up later.
@@ -84,7 +88,7 @@ func newServer(set settings, log *slog.Logger) (*server, error) {
 
 func newObserved(set settings, log *slog.Logger, o *observer) (*server, error) {
 	log = slog.New(tracing.Logs(log.Handler()))
-	s := &server{settings: set, log: log, registry: prometheus.NewRegistry(), observer: o}
+	s := &server{settings: set, log: log, requests: log, registry: prometheus.NewRegistry(), observer: o}
 	var err error
 	if set.traces != "" {
 		if s.tracing, err = tracing.New(context.Background(), set.traces, log); err != nil {
@@ -106,6 +110,7 @@ func newObserved(set settings, log *slog.Logger, o *observer) (*server, error) {
 	s.orders = orders.New(database, s.ordersConfig())
 	s.sweeper = newSweeper(s.orders, s.ExpireEvery, log, s.registry)
 	s.schema = &schemaCheck{router: s.router, log: log}
+	s.lab = lab.NewHub(func() (any, error) { return s.newReplicationView() }, log)
 	return s, nil
 }
 
@@ -135,7 +140,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer inBackground(ctx, s.sweeper.run, s.schema.run)()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	servers := []*http.Server{s.httpServer(requests, s.handler())}
+	servers := []*http.Server{s.httpServer(requests, s.withControls(s.handler()))}
+	servers[0].RegisterOnShutdown(s.endLab) // streams do not end by themselves, and would be waited for
+	defer s.endLab()
 	listeners := []net.Listener{listener}
 	if s.admin != nil {
 		servers = append(servers, s.httpServer(requests, s.adminHandler()))

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -124,6 +126,13 @@ type answer struct {
 func (a answer) source() string { return a.header.Get(fresh.SourceHeader) }
 func (a answer) token() string  { return a.header.Get(fresh.TokenHeader) }
 
+// data is that of the first event of a stream.
+func (a answer) data() string {
+	_, data, _ := strings.Cut(string(a.body), "\ndata: ")
+	data, _, _ = strings.Cut(data, "\n")
+	return data
+}
+
 // field returns a member of the body by its path, as text.
 func (a answer) field(path ...string) string {
 	var v any
@@ -185,11 +194,29 @@ func do(t testing.TB, client *http.Client, req *http.Request) answer {
 		return answer{}
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	text, err := readAnswer(res)
 	if err != nil {
 		t.Error(err)
 	}
 	return answer{res.StatusCode, res.Header, text}
+}
+
+// readAnswer reads to the end, but a stream, which has none, to that of its first event.
+func readAnswer(res *http.Response) (text []byte, err error) {
+	if res.Header.Get("Content-Type") != "text/event-stream" {
+		return io.ReadAll(res.Body)
+	}
+	body, data := bufio.NewReader(res.Body), false
+	for {
+		line, err := body.ReadBytes('\n')
+		text = append(text, line...)
+		data = data || bytes.HasPrefix(line, []byte("data: "))
+		if data && len(line) == 1 || errors.Is(err, io.EOF) { // a HEAD has no body
+			return text, nil
+		} else if err != nil {
+			return text, err
+		}
+	}
 }
 
 func (s *shop) get(t testing.TB, path string, headers ...string) answer {

@@ -48,8 +48,8 @@ generate: ## Generate db/readq and db/writeq from queries/ and migrations/, open
 	go test ./api -run TestAnEditIsANewVersion -update
 
 .PHONY: bench
-bench: ## Measure what a proof costs: bare pool, bounded and session reads
-	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh
+bench: ## Measure what a proof costs (bare pool, bounded and session reads), and what a COMMIT waits for
+	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh ./internal/replicationtour
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ (10s)

@@ -48,8 +48,8 @@ generate: ## Generate db/readq and db/writeq from queries/ and migrations/, open
 	go test ./api -run TestAnEditIsANewVersion -update
 
 .PHONY: bench
-bench: ## Measure what a proof costs, a search beside a list, and what being watched costs
-	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh ./catalog
+bench: ## Measure what a proof costs, what a COMMIT waits for, a search beside a list, and what being watched costs
+	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh ./internal/replicationtour ./catalog
 	go test -run '^$$' -bench Ratio -benchtime $(BENCH) ./cmd/shop
 
 .PHONY: fuzz

@@ -76,7 +76,7 @@ func exit(status check.Status) error {
 	return nil
 }
 
-// targets are the nodes as the role that reads: it has pg_monitor, and no right to
+// targets are the nodes as the role that reads: it may read all statistics, and has no right to
 // write anything.
 func (c *checkCmd) targets() (targets []check.Target, remedies check.Remedies, err error) {
 	remedies.Shop = commandName()

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -22,12 +21,7 @@ import (
 	"example.com/leeway/internal/seed"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" { // see check_test.go
-		main()
-	}
-	dbtest.Main(m)
-}
+func TestMain(m *testing.M) { dbtest.Main(m) }
 
 // shop is the whole program, served on a port of its own, over a catalog of 100
 // products on a real cluster.

@@ -62,7 +62,7 @@ type Facts struct {
 	System  int64  `json:"system"`  // identifies the cluster
 	Started int64  `json:"started"` // microseconds since 1970; with System it identifies the server
 	User    string `json:"user"`
-	// MaySee: the role has the rights of pg_monitor. Without them whatever depends on
+	// MaySee: the role has the rights that roles.sql gives to shop_ro. Without them whatever depends on
 	// them is not known, though it may look like nothing.
 	MaySee   bool      `json:"may_see"`
 	Timeline uint32    `json:"timeline"` // 0: not known

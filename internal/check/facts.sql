@@ -30,7 +30,7 @@ SELECT json_build_object(
     'system', (SELECT system_identifier FROM pg_control_system()),
     'started', (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
     'user', current_user,
-    'may_see', pg_has_role('pg_read_all_stats', 'USAGE') AND pg_has_role('pg_read_all_settings', 'USAGE'),
+    'may_see', pg_has_role('pg_read_all_stats', 'USAGE') AND has_function_privilege('pg_ls_waldir()', 'EXECUTE'),
     -- As db/fresh has it: a standby's timeline is that of the log it receives, else
     -- what its control file says, which may be too old but never too new.
     'timeline', CASE WHEN standby THEN coalesce((SELECT received_tli FROM receiver),

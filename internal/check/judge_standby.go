@@ -9,8 +9,8 @@ import (
 // member judges one server of the cluster.
 func (j *judge) member(n *Node) {
 	if !n.MaySee {
-		j.find(Warning, RightMissing, n, fmt.Sprintf("The role %s has not the rights of pg_monitor: the stream of %s, what runs there and who waits are not known.", n.User, n.Name),
-			j.fix.grantMonitor(j.where(n), n.User))
+		j.find(Warning, RightMissing, n, fmt.Sprintf("The role %s may not read all statistics: the stream of %s, what runs there and who waits are not known.", n.User, n.Name),
+			j.fix.grantSight(j.where(n), n.User))
 	}
 	if len(n.Pending) > 0 {
 		j.find(Warning, PendingRestart, n, fmt.Sprintf("On %s a restart is pending: %s changed and not in force.", n.Name, strings.Join(n.Pending, ", ")), j.fix.restart(n.Name)...)

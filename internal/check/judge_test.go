@@ -13,8 +13,7 @@ import (
 	"example.com/leeway/db/fresh"
 )
 
-// The faults that can be made are made on real servers, by the tests of "shop check"
-// in cmd/shop. Here are the cases that cannot, or in which two things come together.
+// The faults that can be made are made on real servers, in faults_test.go. Here are the cases that cannot, or in which two things come together.
 
 var limits = Limits{Timeout: time.Second, Wait: time.Second, Budget: 5 * time.Second, Lag: 1 << 20, Slot: 1 << 28}
 

@@ -88,8 +88,11 @@ func (r Remedies) set(node, name, value string, restart bool) []string {
 	return []string{alter, r.sql(node, "SELECT pg_reload_conf()")}
 }
 
-func (r Remedies) grantMonitor(node, user string) string {
-	return r.sql(node, "GRANT pg_monitor TO "+pgx.Identifier{user}.Sanitize())
+// grantSight gives what migrations/roles/roles.sql gives to shop_ro, and not pg_monitor,
+// which also reads all settings: primary_conninfo may hold a password.
+func (r Remedies) grantSight(node, user string) string {
+	role := pgx.Identifier{user}.Sanitize()
+	return r.sql(node, "GRANT pg_read_all_stats TO "+role+"; GRANT EXECUTE ON FUNCTION pg_ls_waldir() TO "+role)
 }
 
 func (r Remedies) look(flags string) string {

@@ -46,7 +46,7 @@ type nodeView struct {
 	Role        string    `json:"role"`       // "primary", "replica", "writable": a second one that takes writes; "unknown"
 	IsReplica   *bool     `json:"is_replica"` // null: it does not answer
 	Trouble     string    `json:"trouble,omitempty"`
-	MaySee      bool      `json:"may_see"` // the role has the rights of pg_monitor there
+	MaySee      bool      `json:"may_see"` // the role has the rights for it there
 	Timeline    *uint32   `json:"timeline"`
 	State       *string   `json:"state"`
 	SyncState   *string   `json:"sync_state"`

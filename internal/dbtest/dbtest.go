@@ -47,7 +47,11 @@ var shared struct {
 
 // Main runs the tests of a package and removes its cluster: call it from
 // TestMain.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has something of its own to remove; it returns the
+// exit code.
+func Run(m *testing.M) int {
 	flag.Parse()
 	code := m.Run()
 	if shared.cluster != nil {
@@ -56,7 +60,7 @@ func Main(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // Config is the cluster that tests run on. fsync is off: the faults that tests

@@ -61,6 +61,8 @@ END $$;
 -- minutes, and the standby would not be used for that long. Not pg_monitor, which also
 -- reads all settings: primary_conninfo may hold the password of replicator.
 GRANT pg_read_all_stats TO shop_ro;
+-- For shop check: names of WAL files tell that a standby has heard of a new timeline.
+GRANT EXECUTE ON FUNCTION pg_ls_waldir() TO shop_ro;
 
 -- For the extensions, which are trusted but want CREATE on the database: a
 -- database that somebody else made is not shop_owner's. Nobody else but these three

@@ -1,14 +1,17 @@
-package main
+package check_test
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,9 +21,26 @@ import (
 	"example.com/leeway/internal/pgcluster"
 )
 
-// asProgram makes the test binary the program itself, so that what a remedy says can
-// be typed as it stands, and the exit code is that of a process.
-const asProgram = "LEEWAY_TEST_AS_PROGRAM"
+// shop is the real program: exit codes are those of a process, and what a remedy says
+// is typed as it stands.
+var shop string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "leeway-check-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	shop = filepath.Join(dir, "shop")
+	if out, err := exec.Command("go", "build", "-o", shop, "example.com/leeway/cmd/shop").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return dbtest.Run(m)
+}
 
 // checked is a cluster under "shop check".
 type checked struct {
@@ -60,8 +80,7 @@ func command(t *testing.T, line string, env ...string) (output string, code int)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", line)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
-	cmd.Env = append(cmd.Env, env...)
+	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -72,7 +91,7 @@ func command(t *testing.T, line string, env ...string) (output string, code int)
 // look runs check for programs, and then for people.
 func (c checked) look(flags string) (v verdict) {
 	c.t.Helper()
-	line := commandName() + " check --dir " + c.Cluster.Dir() + " " + flags
+	line := shop + " check --dir " + c.Cluster.Dir() + " " + flags
 	out, code := command(c.t, line+" --json")
 	if err := json.Unmarshal([]byte(out), &v); err != nil {
 		c.t.Fatalf("%s --json: %v, %s", line, err, out)
@@ -172,6 +191,32 @@ func (c checked) write(kilobytes string) {
 	c.exec(primary, "SET synchronous_commit = local", "SELECT pg_logical_emit_message(true, 'leeway', repeat('x', 1024 * "+kilobytes+"))")
 }
 
+// matches wants a part of the text.
+func matches(t *testing.T, text, pattern string) {
+	t.Helper()
+	if !regexp.MustCompile(pattern).MatchString(text) {
+		t.Errorf("no %s in:\n%s", pattern, text)
+	}
+}
+
+// buffer is written by the program while the test reads it.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 func TestCheckOfAHealthyCluster(t *testing.T) {
 	c := checked{dbtest.New(t), t}
 	v := c.good()
@@ -184,7 +229,7 @@ func TestCheckOfAHealthyCluster(t *testing.T) {
 		`(?m)^replica-2 +replica-2 +streaming +\S+/\S+ +\S+/\S+ +\S+/\S+$`,
 		`(?m)^replica-2 +replica_2 +0 B +0 +none$`,
 	} {
-		find(t, v.text, pattern)
+		matches(t, v.text, pattern)
 	}
 	// One look takes well below a second. What is asserted is that it does not wait
 	// for anything: --wait and --timeout are both longer than this.
@@ -198,7 +243,7 @@ func (c checked) tookMS(flags string) float64 {
 	var v struct {
 		TookMS float64 `json:"took_ms"`
 	}
-	out, _ := command(c.t, commandName()+" check --json --dir "+c.Cluster.Dir()+" "+flags)
+	out, _ := command(c.t, shop+" check --json --dir "+c.Cluster.Dir()+" "+flags)
 	if err := json.Unmarshal([]byte(out), &v); err != nil {
 		c.t.Fatal(err)
 	}
@@ -214,7 +259,7 @@ func TestCheckTellsOfTheLongestQuery(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := c.good()
-	find(t, v.text, `(?m)^replica-1 .* \S+ m?s, pid \d+, idle in transaction$`)
+	matches(t, v.text, `(?m)^replica-1 .* \S+ m?s, pid \d+, idle in transaction$`)
 	if strings.Contains(v.text, "hunter2") {
 		t.Error("the text of a query is shown")
 	}
@@ -223,14 +268,17 @@ func TestCheckTellsOfTheLongestQuery(t *testing.T) {
 // By SHOP_NODES, without a local cluster, the remedies are those for any server.
 func TestCheckByAddress(t *testing.T) {
 	c := checked{dbtest.New(t), t}
-	flags := flagsOf(c.Config().Nodes)
-	env := []string{"SHOP_NODES=" + flags.Nodes, "SHOP_READ_USER=" + flags.ReadUser, "SHOP_READ_PASSWORD=" + flags.ReadPassword}
-	out, code := command(t, commandName()+" check", env...)
+	var nodes []string
+	for _, n := range c.Cluster.Nodes() {
+		nodes = append(nodes, n.Name()+"="+n.DSN("shop_ro"))
+	}
+	env := []string{"SHOP_NODES=" + strings.Join(nodes, ",")}
+	out, code := command(t, shop+" check", env...)
 	if code != 0 || !strings.Contains(out, "Status: GOOD") {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
 	c.Pause(t, c.Replicas()[0])
-	out, code = command(t, commandName()+" check", env...)
+	out, code = command(t, shop+" check", env...)
 	if code != 1 || !strings.Contains(out, "\n    on replica-1: SELECT pg_wal_replay_resume();\n") {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
@@ -250,7 +298,7 @@ func TestCheckKeepsSecrets(t *testing.T) {
 		"file":     {"host=canary.invalid user=canary password=canary sslrootcert=/canary dbname=canary", "its DSN cannot be parsed"},
 	} {
 		for _, flags := range []string{"", " --json"} {
-			out, code := command(t, commandName()+" check"+flags, "SHOP_NODES=node-1="+tt.dsn, "SHOP_READ_USER=", "SHOP_CLUSTER_DIR=")
+			out, code := command(t, shop+" check"+flags, "SHOP_NODES=node-1="+tt.dsn, "SHOP_READ_USER=", "SHOP_CLUSTER_DIR=")
 			if code != 2 || !strings.Contains(strings.Join(strings.Fields(out), " "), tt.want) {
 				t.Errorf("%s%s: exit %d, want %q:\n%s", name, flags, code, tt.want, out)
 			}
@@ -264,7 +312,7 @@ func TestCheckKeepsSecrets(t *testing.T) {
 // What was not looked at is not good: a script must not take it for a warning.
 func TestCheckThatLooksAtNothingIsCritical(t *testing.T) {
 	for _, flags := range []string{"", "--dir " + t.TempDir(), "--nodes node-1=postgres://u:canary@:x/"} {
-		out, code := command(t, commandName()+" check "+flags, "SHOP_NODES=", "SHOP_CLUSTER_DIR=")
+		out, code := command(t, shop+" check "+flags, "SHOP_NODES=", "SHOP_CLUSTER_DIR=")
 		if code != 2 || strings.Contains(out, "Status:") || strings.Contains(out, "canary") {
 			t.Errorf("check %s: exit %d\n%s", flags, code, out)
 		}
@@ -276,8 +324,7 @@ func TestCheckThatLooksAtNothingIsCritical(t *testing.T) {
 func TestCheckWatch(t *testing.T) {
 	c := checked{dbtest.New(t), t}
 	var out buffer
-	cmd := exec.CommandContext(t.Context(), commandName(), "check", "--watch", "--every", "20ms", "--wait", "20ms", "--budget", "700ms", "--dir", c.Cluster.Dir())
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd := exec.CommandContext(t.Context(), shop, "check", "--watch", "--every", "20ms", "--wait", "20ms", "--budget", "700ms", "--dir", c.Cluster.Dir())
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -305,7 +352,7 @@ func TestCheckWatch(t *testing.T) {
 
 func TestCheckWatchInJSON(t *testing.T) {
 	c := checked{dbtest.New(t), t}
-	out, _ := command(t, "timeout -s INT 20 "+commandName()+" check --watch --every 1ms --json --dir "+c.Cluster.Dir()+" | head -n 3")
+	out, _ := command(t, "timeout -s INT 20 "+shop+" check --watch --every 1ms --json --dir "+c.Cluster.Dir()+" | head -n 3")
 	lines := bytes.Split(bytes.TrimSpace([]byte(out)), []byte("\n"))
 	for _, line := range lines {
 		var v verdict
@@ -321,9 +368,13 @@ func TestCheckWatchInJSON(t *testing.T) {
 // --local finds what make demo has started, if that is not ambiguous.
 func TestCheckOfTheLocalCluster(t *testing.T) {
 	dir := t.TempDir()
-	reachable(t, dir)
+	for parent := dir; parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
+		if err := os.Chmod(parent, 0o711); err != nil { // run by root, the servers are another user's
+			t.Fatal(err)
+		}
+	}
 	t.Setenv("TMPDIR", dir)
-	line := commandName() + " check --local"
+	line := shop + " check --local"
 	for _, want := range []string{"no temporary cluster runs here", "WARNING asynchronous", "several clusters run here, choose one with --dir:\n  " + dir} {
 		out, code := command(t, line, "SHOP_CLUSTER_DIR=")
 		if !strings.Contains(out, want) || (code == 2) == strings.Contains(out, "Status:") {

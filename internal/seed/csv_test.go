@@ -132,6 +132,8 @@ c"`, "Ä b/C", "%", long, "10000000000.00", "1000000000"),
 		row("a", "A", "", "C", "1", "red", "1", "2147483648"), row("a", "A\x00", "", "C", "1", "red", "1", "1"), row("a", "\xff", "", "C", "1", "red", "1", "1"),
 		row("a", "A", "", strings.Repeat("C/", 30)+"C", "1", "red", "1", "1"), row("a", "A", "", "/", "1", "red", "1", "1"),
 		row("A-", "A", "", "C", "1", "red", "1", "1"), row("a", "A", "", "C", "1", "red", "1", "1", "1"), row("a", `"A`, "", "C", "1", "red", "1", "1"),
+		row("a", strings.Repeat("名", 201), "", "C", "1", "", "1", "1"), row("a", "A", "", "C", strings.Repeat("s", 65), "", "1", "1"),
+		row("a", "A", "", strings.Repeat("k", 101), "1", "", "1", "1"), row("a", "A", strings.Repeat("d", 10_001), "C", "1", "", "1", "1"),
 		row("a", strings.Repeat("名", 200), strings.Repeat("wort ", 2000), strings.Repeat("k", 97)+"/x", strings.Repeat("s", 64), long, "1", "1"),
 		head + "a,A,,C,1,red,1,1\na,A,,C,2,red,1,1\n", head + "a,A,,C,1,red,1,1\nb,B,,c,2,red,1,1\n", head + "a,A,,C,1,x,1,1\na,A,,C,2,,1,1\n",
 	}

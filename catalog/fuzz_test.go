@@ -146,7 +146,7 @@ func TestCursorsThatAreTakenCanBeAsked(t *testing.T) {
 	env := dbtest.New(t)
 	store := New(env.DB, DefaultConfig())
 	keys := []string{
-		"", "-1", "9223372036854775807", "-9223372036854775808", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z",
+		"", "-1", "9223372036854775807", "-9223372036854775808", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "infinity", "NaN",
 		timeKey(time.Unix(1e9, 1000)), "a", "'", `\`, "%", strings.Repeat("😀", 200), strings.Repeat("x", 1000),
 	}
 	taken := 0

@@ -61,6 +61,10 @@ func FuzzOpenCursor(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	for n := range 3 { // stray bits in the last character of two of them
+		c := web.NewCursor("list", "mark", make([]byte, n))
+		f.Add(c[:len(c)-1] + string(c[len(c)-1]+1))
+	}
 	f.Fuzz(func(t *testing.T, cursor string) {
 		bookmark, key, err := web.OpenCursor(cursor, "list")
 		if err == nil && web.NewCursor("list", bookmark, key) != cursor {

@@ -14,6 +14,8 @@ import (
 	"example.com/leeway/internal/web"
 )
 
+var cursorSorts = []Sort{Newest, Cheapest, Dearest, ByName, relevance}
+
 func TestCursorSurvivesTheTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -28,7 +30,7 @@ func TestCursorSurvivesTheTrip(t *testing.T) {
 func drawCursor(t *rapid.T) cursor {
 	c := cursor{
 		list:     rapid.String().Draw(t, "list"),
-		sort:     rapid.SampledFrom([]Sort{Newest, Cheapest, Dearest, ByName, relevance}).Draw(t, "sort"),
+		sort:     rapid.SampledFrom(cursorSorts).Draw(t, "sort"),
 		bookmark: rapid.StringN(0, 50, 255).Draw(t, "bookmark"),
 		id:       id.ID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id")),
 	}
@@ -120,13 +122,12 @@ func TestCursorBelongsToItsList(t *testing.T) {
 
 // FuzzCursor is about the keys: whatever one is read, it has no second spelling.
 func FuzzCursor(f *testing.F) {
-	sorts := []Sort{Newest, Cheapest, Dearest, ByName, relevance}
 	f.Add(byte(0), timeKey(time.Unix(1e9, 1000)))
 	f.Add(byte(1), "1999")
 	f.Add(byte(2), "9223372036854775807")
 	f.Add(byte(4), scoreKey(way{mode: Fuzzy, meant: correction{words: []string{"oak"}}}, math.SmallestNonzeroFloat64))
 	f.Fuzz(func(t *testing.T, sort byte, key string) {
-		c := cursor{sort: sorts[int(sort)%len(sorts)], key: key}
+		c := cursor{sort: cursorSorts[int(sort)%len(cursorSorts)], key: key}
 		got, err := parseCursor(c.String(), c.sort, "")
 		if err == nil && got != c {
 			t.Errorf("%+v reads as %+v", c, got)

@@ -205,11 +205,7 @@ func TestSearchPages(t *testing.T) {
 func TestAnyTextIsHarmless(t *testing.T) {
 	t.Parallel()
 	s := newSearchShop(t)
-	for _, q := range []string{
-		"'", `"`, `\`, "%", "_", "a:*", "!!!", "& | !", "(((", "<->", "the", "-", "--", "or", "-chair", "😀",
-		"é̂", "大家", "' OR 1=1 --", "$1", ":*A", "''':*", `\x`, "\ue000mark\ue001", strings.Repeat("ab ", 33),
-		strings.Repeat("大", 100), "<script>", "²", "ﬁn", "İ", "x <2> y",
-	} {
+	for _, q := range catalog.SearchTexts {
 		for _, path := range []string{"/v1/search", "/v1/search/suggest"} {
 			if w := s.get(t, query(path, "q", q)); w.Code != http.StatusOK {
 				t.Errorf("GET %s?q=%q: %d %s", path, q, w.Code, w.Body)

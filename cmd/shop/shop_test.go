@@ -91,7 +91,7 @@ func serve(t *testing.T, s *server) string {
 	return url
 }
 
-func testFlags(t *testing.T) serveCmd {
+func testFlags(t testing.TB) serveCmd {
 	t.Helper()
 	var flags serveCmd
 	if err := kong.ApplyDefaults(&flags); err != nil {

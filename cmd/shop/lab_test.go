@@ -3,13 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"example.com/leeway/catalog"
 	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/lab"
+	"example.com/leeway/internal/web"
 )
 
 // watch opens the stream of events and returns its lines, after the first event.
@@ -109,5 +112,37 @@ func TestOrdersAreCountedOnce(t *testing.T) {
 	}
 	if got := sold(); got != [2]float64{1, 2} {
 		t.Errorf("orders and units: %v, want one of two", got)
+	}
+}
+
+// What one look at the shop costs, for all who watch it together.
+func BenchmarkReplicationView(b *testing.B) {
+	flags := testFlags(b)
+	flags.nodeFlags = flagsOf(dbtest.New(b).Config().Nodes)
+	set, err := flags.settings()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := newServer(set, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.closeRouter()
+	if err := awaitPrimary(b.Context(), s.router); err != nil {
+		b.Fatal(err)
+	}
+	if _, _, err := s.catalog.Products(b.Context(), catalog.ListQuery{Sort: catalog.Newest, Limit: 1}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		v, err := s.newReplicationView()
+		if err != nil {
+			b.Fatal(err)
+		}
+		body, err := web.Encode(v)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(body)), "bytes")
 	}
 }

@@ -54,8 +54,9 @@ type pace struct {
 	viewers   int           // at once
 }
 
-// Usual: a sample takes some 50 µs (BenchmarkReplicationView in cmd/shop) and has 2 kB,
-// so 64 viewers read 256 kB/s, and a new one begins with at most half a megabyte.
+// usual: a look takes some 100 µs of a core and is 1 kB with three nodes (go test -bench
+// ReplicationView ./cmd/shop), so that 64 viewers are sent 128 kB/s, and what is kept is a
+// quarter of a megabyte.
 var usual = pace{
 	every: 500 * time.Millisecond, keep: 2 * time.Minute,
 	heartbeat: 10 * time.Second, patience: 10 * time.Second, retry: 2 * time.Second,

@@ -19,7 +19,7 @@ type Cluster struct {
 	cfg       Config
 	async     bool
 	bin       string
-	as        account
+	as        Account
 	nodes     []*Node
 	passwords map[string]string
 
@@ -46,10 +46,10 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{cfg: cfg, async: cfg.Async, stopping: make(chan struct{})}
-	if c.bin, err = findBin(ctx); err != nil {
+	if c.bin, err = FindBin(ctx); err != nil {
 		return nil, err
 	}
-	if c.as, err = serverAccount(); err != nil {
+	if c.as, err = ServerAccount(); err != nil {
 		return nil, err
 	}
 	f, err := c.openFolder(ctx)
@@ -97,7 +97,7 @@ func Attach(dir string) (*Cluster, error) {
 	if c.cfg, err = (Config{Dir: dir}).withDefaults(); err != nil {
 		return nil, err
 	}
-	if c.as, err = serverAccount(); err != nil {
+	if c.as, err = ServerAccount(); err != nil {
 		return nil, err
 	}
 	c.adopt(st)

@@ -18,6 +18,10 @@ while pids=$(below "$1") && [ -n "$pids" ] && [ $tries -gt 0 ]; do
 	sleep 0.1
 	tries=$((tries - 1))
 done
+# The shared memory of a PostgreSQL server outlives it; its pid file says which.
+find "$1" -name postmaster.pid | while read -r file; do
+	ipcrm -m "$(sed -n '7s/.* //p' "$file")"
+done
 tries=20
 while [ -e "$1" ] && [ $tries -gt 0 ]; do
 	rm -rf -- "$1" || sleep 0.1

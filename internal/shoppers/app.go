@@ -41,6 +41,7 @@ func (c *Crowd) NewApp(name, binary, dir string, env ...string) *App {
 		env: append([]string{
 			"SHOP_TOKEN_KEY=" + base64.StdEncoding.EncodeToString(tokenKey),
 			"SHOP_ADDR=127.0.0.1:0", "SHOP_ACCESS_LOG=false", "SHOP_SHUTDOWN_TIMEOUT=1s",
+			"SHOP_RATE_ADDRESS=0", "SHOP_RATE_KEY=0", // all clients are one address
 			"GOMAXPROCS=2",
 		}, env...),
 	}

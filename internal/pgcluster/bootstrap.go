@@ -30,7 +30,7 @@ func (c *Cluster) create(ctx context.Context) error {
 		c.passwords[role] = password()
 	}
 	roles := map[string]Role{}
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		roles[n.name] = RoleStandby
 		if err := n.makeData(); err != nil {
 			return err
@@ -44,7 +44,7 @@ func (c *Cluster) create(ctx context.Context) error {
 	if err := primary.initdb(ctx); err != nil {
 		return err
 	}
-	standbys := c.nodes[1:]
+	standbys := c.Nodes()[1:]
 	if err := c.each(standbys, func(n *Node) error { return n.copyCold(ctx, primary) }); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (c *Cluster) create(ctx context.Context) error {
 	if err := primary.makeSlots(ctx); err != nil {
 		return err
 	}
-	err := c.each(c.nodes, func(n *Node) error {
+	err := c.each(c.Nodes(), func(n *Node) error {
 		if n == primary {
 			return c.createDatabase(ctx, primary)
 		}

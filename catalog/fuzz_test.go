@@ -56,7 +56,7 @@ func FuzzSearchQuery(f *testing.F) {
 		}
 		options := q.Filter.Options
 		if q.Text == "" || utf8.RuneCountInString(q.Text) > maxText || !web.CleanText(q.Text, "") || q.Limit < 1 || q.Limit > web.MaxLimit ||
-			len(q.Facets) > maxFacets || len(options) > MaxOptionNames || len(modesFor(q.Text)) == 0 {
+			len(q.Facets) > maxFacets || len(options) > MaxOptionNames {
 			t.Fatalf("%q is taken as %+v", raw, q)
 		}
 		for name, tags := range options {
@@ -105,17 +105,16 @@ func written(q SearchQuery) string {
 	return v.Encode()
 }
 
-// What reaches to_tsquery is words in quotes and our own operators between them.
-func FuzzPrefixQuery(f *testing.F) {
+// What search_query puts into quotes for to_tsquery is one word, in which nothing could
+// end them.
+func FuzzUnfinishedWord(f *testing.F) {
 	for _, text := range SearchTexts {
 		f.Add(text)
 	}
-	form := regexp.MustCompile(`^('[\pL\p{Nd}]+'(:A)? & )*'[\pL\p{Nd}]+':\*A?$`)
+	word := regexp.MustCompile(`^[\pL\pM\p{Nd}]*$`)
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, weight := range []string{"", "A"} {
-			if q := prefixQuery(text, weight); q != "" && !form.MatchString(q) {
-				t.Errorf("%q becomes %q", text, q)
-			}
+		if _, last := (way{mode: Prefix, typed: text}).asked(); len(words(text)) > 0 && !word.MatchString(last) {
+			t.Errorf("%q ends with %q", text, last)
 		}
 	})
 }

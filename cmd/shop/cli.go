@@ -15,6 +15,7 @@ import (
 type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Start everything on this machine: PostgreSQL servers, schema, sample data, the shop. It has no rate limits, so that it can be load-tested."`
 	Serve   serveCmd   `cmd:"" help:"Serve the HTTP API on existing PostgreSQL servers."`
+	Health  healthCmd  `cmd:"" help:"Ask the shop that serves on this machine whether it is ready. Exit 0 if it is."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema up to date, or look at it."`
 	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`
 	Check   checkCmd   `cmd:"" help:"Look at the servers: what replicates, how far, and what is wrong. Exit 0, 1 or 2 for GOOD, WARNING or CRITICAL."`

@@ -34,6 +34,7 @@ type serveCmd struct {
 	AdminKeysFile string `env:"SHOP_ADMIN_KEYS_FILE" type:"path" help:"The same in a file, one to a line."`
 
 	TokenKey         string `env:"SHOP_TOKEN_KEY" placeholder:"BASE64" help:"Secret of at least 32 bytes that seals consistency tokens; the same for every process of the shop. Make one with: openssl rand -base64 32"`
+	TokenKeyFile     string `env:"SHOP_TOKEN_KEY_FILE" type:"path" help:"A file that holds it, instead."`
 	TokenKeyPrevious string `env:"SHOP_TOKEN_KEY_PREVIOUS" placeholder:"BASE64" help:"The secret before it, while clients still hold its tokens."`
 
 	BrowseBudget  time.Duration `env:"SHOP_BROWSE_BUDGET" default:"5s" help:"How old lists, searches and product pages may be."`
@@ -177,11 +178,20 @@ func flagsOf(nodes []fresh.NodeConfig) nodeFlags {
 
 func (c serveCmd) keyring(errs *configErrors) *fresh.Keyring {
 	const setting, remedy = "--token-key, SHOP_TOKEN_KEY", `SHOP_TOKEN_KEY="$(openssl rand -base64 32)"`
-	if c.TokenKey == "" {
+	text := c.TokenKey
+	if c.TokenKeyFile != "" {
+		file, err := os.ReadFile(c.TokenKeyFile)
+		if err != nil || text != "" {
+			errs.add("--token-key-file, SHOP_TOKEN_KEY_FILE", "cannot be read, or SHOP_TOKEN_KEY is set too", "a file that this process may read, and only one of the two")
+			return nil
+		}
+		text = strings.TrimSpace(string(file))
+	}
+	if text == "" {
 		errs.add(setting, "is not set", remedy)
 		return nil
 	}
-	current, err := base64.StdEncoding.DecodeString(c.TokenKey)
+	current, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		errs.add(setting, "is not base64", remedy)
 		return nil

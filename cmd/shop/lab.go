@@ -67,7 +67,7 @@ func labVerbs(dir clusterDir) map[string]lab.Verb {
 		"kill":   (*pgcluster.Node).Kill,
 		"start":  (*pgcluster.Node).Start,
 		"promote": func(n *pgcluster.Node, ctx context.Context) error {
-			if err := safeToPromote(ctx, dir.Dir, n); err != nil {
+			if err := mayPromote(ctx, dir.Dir, n); err != nil {
 				return err
 			}
 			return n.Promote(ctx)

@@ -49,6 +49,8 @@ type Config struct {
 	Log *slog.Logger
 }
 
+const maxReplicas = 16
+
 // superuser and replicator are the roles that every cluster has.
 const (
 	superuser  = "postgres"
@@ -65,8 +67,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Replicas < 0 || cfg.Replicas > 16 {
-		return cfg, fmt.Errorf("pgcluster: %d replicas: give 0 to 16", cfg.Replicas)
+	if cfg.Replicas < 0 || cfg.Replicas > maxReplicas {
+		return cfg, fmt.Errorf("pgcluster: %d replicas: give 0 to %d", cfg.Replicas, maxReplicas)
 	}
 	for _, role := range cfg.Roles {
 		if role == superuser || role == replicator || role == "" {
@@ -99,7 +101,6 @@ func (n *Node) writeConf(following *Node, sync bool) error {
 	set := func(name, value string) {
 		fmt.Fprintf(&b, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))
 	}
-	peers := len(n.c.nodes) + 4
 	set("cluster_name", n.name)
 	set("listen_addresses", "127.0.0.1")
 	set("port", fmt.Sprint(n.port))
@@ -113,8 +114,10 @@ func (n *Node) writeConf(following *Node, sync bool) error {
 	set("log_line_prefix", "%m [%p] %q%u@%d ")
 
 	set("wal_level", "replica")
-	set("max_wal_senders", fmt.Sprint(2*peers))
-	set("max_replication_slots", fmt.Sprint(2*peers))
+	// For as many standbys as there may ever be: one that is added must not find fewer
+	// on its primary, nor the primary want a restart.
+	set("max_wal_senders", fmt.Sprint(2*(maxReplicas+4)))
+	set("max_replication_slots", fmt.Sprint(2*(maxReplicas+4)))
 	set("wal_keep_size", "128MB")          // for pg_rewind, which reads WAL without a slot
 	set("max_slot_wal_keep_size", "512MB") // a dead standby must not fill the disk
 	set("hot_standby", "on")
@@ -149,7 +152,7 @@ func (n *Node) writeConf(following *Node, sync bool) error {
 // syncNames is the quorum that n waits for as a primary: any one of the others.
 func (c *Cluster) syncNames(n *Node) string {
 	var names []string
-	for _, other := range c.nodes {
+	for _, other := range c.Nodes() {
 		if other != n {
 			names = append(names, `"`+other.name+`"`)
 		}

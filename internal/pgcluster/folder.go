@@ -104,7 +104,7 @@ func (f *folder) undo() error {
 	if f.reopened || f.c.temporary {
 		return nil
 	}
-	for _, n := range f.c.nodes {
+	for _, n := range f.c.Nodes() {
 		_ = os.RemoveAll(n.data)
 		_ = os.Remove(n.log)
 	}

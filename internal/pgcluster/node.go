@@ -147,38 +147,44 @@ const verbTimeout = 90 * time.Second
 
 var errSlow = fmt.Errorf("not done after %v", verbTimeout)
 
-// verb runs f alone among all processes, then rewrites cluster.json.
+// verb is Cluster.verb for one node.
 func (n *Node) verb(ctx context.Context, name string, roles map[string]Role, f func(context.Context) error) error {
+	return n.c.verb(ctx, name+" "+n.name, roles, f)
+}
+
+// verb runs f alone among all processes, then rewrites cluster.json.
+func (c *Cluster) verb(ctx context.Context, name string, roles map[string]Role, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, verbTimeout, errSlow)
 	defer cancel()
-	if n.c.closed.Load() {
+	if c.closed.Load() {
 		return errClosed
 	}
 	go func() { // Close does not wait for a long verb
 		select {
-		case <-n.c.stopping:
+		case <-c.stopping:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	if n.c.attached {
-		if err := n.c.ownerAlive(); err != nil {
+	if c.attached {
+		if err := c.ownerAlive(); err != nil {
 			return err
 		}
 	}
-	lock, err := lockFor(ctx, n.c.file(verbLock))
+	lock, err := lockFor(ctx, c.file(verbLock))
 	if err != nil {
-		return fmt.Errorf("pgcluster: %s %s: wait for another verb: %w", name, n.name, err)
+		return fmt.Errorf("pgcluster: %s: wait for another verb: %w", name, err)
 	}
 	defer lock.Close()
-	if n.c.closed.Load() {
+	if c.closed.Load() {
 		return errClosed
 	}
-	n.c.step("%s %s", name, n.name)
+	c.refresh()
+	c.step("%s", name)
 	if err := f(ctx); err != nil {
-		return fmt.Errorf("pgcluster: %s %s: %w", name, n.name, err)
+		return fmt.Errorf("pgcluster: %s: %w", name, err)
 	}
-	return n.c.save(true, roles)
+	return c.save(true, roles)
 }
 
 // connect opens a superuser's connection; the caller closes it. Each attempt

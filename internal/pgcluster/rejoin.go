@@ -68,6 +68,30 @@ func (n *Node) follow(ctx context.Context, primary *Node) error {
 	return err
 }
 
+// Rebuild makes the node a standby of the current primary by a new base backup,
+// whatever it has: also when its data is damaged, or gone. It returns when the node
+// streams.
+func (n *Node) Rebuild(ctx context.Context) error {
+	roles := map[string]Role{n.name: RoleStandby}
+	return n.verb(ctx, "rebuild", roles, func(ctx context.Context) error {
+		primary, err := n.c.Primary(ctx)
+		if err != nil {
+			return err
+		}
+		if primary == n {
+			return fmt.Errorf("it is the primary: promote another node first")
+		}
+		if err := primary.makeSlots(ctx); err != nil {
+			return err
+		}
+		if err := n.rebuild(ctx, primary); err != nil {
+			return err
+		}
+		n.leaveOthers(ctx, primary)
+		return nil
+	})
+}
+
 func (n *Node) rewind(ctx context.Context, primary *Node) error {
 	// After a crash pg_rewind first runs the server in single-user mode, which
 	// refuses a standby. Whatever happens, the node must not start as a primary.
@@ -144,7 +168,7 @@ func (n *Node) conninfo(primary *Node) (string, error) {
 // was never used retains no WAL.
 func (n *Node) makeSlots(ctx context.Context) error {
 	var names []string
-	for _, other := range n.c.nodes {
+	for _, other := range n.c.Nodes() {
 		if other != n {
 			names = append(names, "'"+other.slot()+"'")
 		}
@@ -174,7 +198,7 @@ func (n *Node) dropLostSlot(ctx context.Context, of *Node) (lost bool, err error
 // the reason of freshSlots. A node that does not answer keeps it until its own
 // rejoin.
 func (n *Node) leaveOthers(ctx context.Context, primary *Node) {
-	for _, other := range n.c.nodes {
+	for _, other := range n.c.Nodes() {
 		if other == n || other == primary {
 			continue
 		}

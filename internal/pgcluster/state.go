@@ -72,7 +72,7 @@ func (c *Cluster) save(ready bool, roles map[string]Role) error {
 	if !c.attached {
 		st.OwnerPid = os.Getpid()
 	}
-	for i, n := range c.nodes {
+	for i, n := range c.Nodes() {
 		ns := nodeState{Name: n.name, Port: n.port, Data: n.data, Pid: n.pid(), Role: roles[n.name], DSN: map[string]string{}}
 		if ns.Role == "" && i < len(before.Nodes) {
 			ns.Role = before.Nodes[i].Role

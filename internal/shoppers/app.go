@@ -1,4 +1,4 @@
-package main
+package shoppers
 
 import (
 	"bufio"
@@ -18,50 +18,58 @@ import (
 	"time"
 )
 
-// An app is one process of the shop: the real program, on a port of its own,
-// that reaches every node through links.
-type app struct {
-	name   string
+// An App is one process of the shop: the real program, on a port of its own. Its
+// methods are for one goroutine, but for URL.
+type App struct {
+	Name string
+	Log  string // the file of its output, of all its lives
+
 	binary string
 	env    []string
-	log    string                 // its output, of all its lives
 	url    atomic.Pointer[string] // clients ask while it is started anew
 
 	cmd  *exec.Cmd
 	gone chan struct{}
 }
 
-// The budgets and limits that the shop runs under here. They are shorter than the
-// defaults, so that a fault shows, and is over, within seconds.
-const (
-	requestTimeout = 2 * time.Second
-	browseBudget   = time.Second
-	sessionBudget  = 500 * time.Millisecond
-	fallbackConns  = 3
-)
-
-func newApp(name, binary, dir, nodes, reader, readerPassword string, tokenKey []byte) *app {
-	return &app{
-		name: name, binary: binary, log: filepath.Join(dir, name+".log"),
-		env: []string{
-			"SHOP_NODES=" + nodes,
-			"SHOP_READ_USER=" + reader, "SHOP_READ_PASSWORD=" + readerPassword,
+// NewApp prepares a process of the binary that logs into dir. env is what configures
+// it beside its address: "SHOP_NODES=..." and so on; nothing else of the caller's
+// SHOP_ variables reaches it. Its output is that of --no-access-log.
+func (c *Crowd) NewApp(name, binary, dir string, env ...string) *App {
+	a := &App{
+		Name: name, binary: binary, Log: filepath.Join(dir, name+".log"),
+		env: append([]string{
 			"SHOP_TOKEN_KEY=" + base64.StdEncoding.EncodeToString(tokenKey),
-			"SHOP_ADDR=127.0.0.1:0", "SHOP_ACCESS_LOG=false",
-			"SHOP_REQUEST_TIMEOUT=" + requestTimeout.String(), "SHOP_SHUTDOWN_TIMEOUT=1s",
-			"SHOP_BROWSE_BUDGET=" + browseBudget.String(), "SHOP_SESSION_BUDGET=" + sessionBudget.String(),
-			"SHOP_FALLBACK_CONNS=" + fmt.Sprint(fallbackConns),
+			"SHOP_ADDR=127.0.0.1:0", "SHOP_ACCESS_LOG=false", "SHOP_SHUTDOWN_TIMEOUT=1s",
 			"SHOP_RATE_ADDRESS=0", "SHOP_RATE_KEY=0", // all clients are one address
 			"GOMAXPROCS=2",
-		},
+		}, env...),
+	}
+	c.Apps = append(c.Apps, a)
+	return a
+}
+
+// URL is where it serves, or served last.
+func (a *App) URL() string { return *a.url.Load() }
+
+// Pid is of its current life.
+func (a *App) Pid() int { return a.cmd.Process.Pid }
+
+// Alive tells whether the life that began with the last Start has not ended.
+func (a *App) Alive() bool {
+	select {
+	case <-a.gone:
+		return false
+	default:
+		return true
 	}
 }
 
 var servingAt = regexp.MustCompile(`msg=serving url=(\S+)`)
 
-// start returns when the process says where it serves.
-func (a *app) start(ctx context.Context) error {
-	out, err := os.OpenFile(a.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+// Start returns when the process says where it serves.
+func (a *App) Start(ctx context.Context) error {
+	out, err := os.OpenFile(a.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -91,9 +99,9 @@ func (a *app) start(ctx context.Context) error {
 		a.url.Store(&at)
 		return nil
 	case <-a.gone:
-		return fmt.Errorf("the shop ended at once; see %s", a.log)
+		return fmt.Errorf("the shop ended at once; see %s", a.Log)
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("the shop does not say where it serves; see %s", a.log), ctx.Err())
+		return errors.Join(fmt.Errorf("the shop does not say where it serves; see %s", a.Log), ctx.Err())
 	}
 }
 
@@ -103,9 +111,9 @@ func foreignEnv() []string {
 }
 
 // follow copies the process's output into its log.
-func (a *app) follow(reader io.ReadCloser, url chan<- string) {
+func (a *App) follow(reader io.ReadCloser, url chan<- string) {
 	defer reader.Close()
-	out, err := os.OpenFile(a.log, os.O_APPEND|os.O_WRONLY, 0o644)
+	out, err := os.OpenFile(a.Log, os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return
 	}
@@ -120,14 +128,14 @@ func (a *app) follow(reader io.ReadCloser, url chan<- string) {
 	}
 }
 
-// kill ends the process as a power cut would.
-func (a *app) kill() {
+// Kill ends the process as a power cut would.
+func (a *App) Kill() {
 	_ = a.cmd.Process.Kill() // it may have ended already
 	<-a.gone
 }
 
-// stop asks it to end, and kills it if it takes its time.
-func (a *app) stop() {
+// Stop asks it to end, and kills it if it takes its time.
+func (a *App) Stop() {
 	if a.gone == nil {
 		return // it never began
 	}
@@ -135,6 +143,6 @@ func (a *app) stop() {
 	select {
 	case <-a.gone:
 	case <-time.After(3 * time.Second):
-		a.kill()
+		a.Kill()
 	}
 }

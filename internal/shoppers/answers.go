@@ -1,4 +1,4 @@
-package main
+package shoppers
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package main
+package shoppers
 
 import (
 	"bytes"
@@ -19,17 +19,16 @@ import (
 	"example.com/leeway/internal/checker"
 )
 
-// A caller is one client: it sends a request to either instance, whichever comes,
-// and carries its session's tokens from one to the other. It is used by one
-// goroutine.
-type caller struct {
-	w       *world
+// A Caller is one client: it sends a request to any instance, whichever comes, and
+// carries its session's tokens from one to the other. It is used by one goroutine.
+type Caller struct {
+	crowd   *Crowd
 	id      int
 	session string
 	auth    string // of the shopper; empty until the first cart
 	tokens  *jar
 	rand    *rand.Rand
-	only    *app // ask this instance alone
+	only    *App // ask this instance alone
 }
 
 // A jar holds the tokens of a session as a browser holds its cookies: an answer
@@ -61,29 +60,29 @@ type request struct {
 }
 
 // send does one request and records it, answer and all.
-func (c *caller) send(ctx context.Context, r request) checker.Op {
+func (c *Caller) send(ctx context.Context, r request) checker.Op {
 	op := r.op
 	app := c.only
 	if app == nil {
-		app = c.w.apps[c.rand.IntN(len(c.w.apps))]
+		app = c.crowd.Apps[c.rand.IntN(len(c.crowd.Apps))]
 	}
-	op.Client, op.Session, op.App, op.Key = c.id, c.session, app.name, r.key
+	op.Client, op.Session, op.App, op.Key = c.id, c.session, app.Name, r.key
 	tokens := c.tokens.get()
 	op.TokenIn = c.position(tokens)
-	ctx, cancel := context.WithTimeout(ctx, c.w.clientPatience)
+	ctx, cancel := context.WithTimeout(ctx, c.crowd.ClientPatience)
 	defer cancel()
 	req, err := c.newRequest(ctx, app, r, tokens)
 	if err != nil {
 		panic(err) // our own mistake
 	}
-	c.w.record.begin(&op)
-	res, err := c.w.http.Do(req)
+	c.crowd.Record.begin(&op)
+	res, err := c.crowd.http.Do(req)
 	var body []byte
 	if err == nil {
 		body, err = io.ReadAll(res.Body)
 		res.Body.Close()
 	}
-	op.Return = c.w.record.now()
+	op.Return = c.crowd.Record.Now()
 	switch {
 	case err != nil && neverSent(err):
 		op.Outcome = checker.Failed
@@ -93,11 +92,11 @@ func (c *caller) send(ctx context.Context, r request) checker.Op {
 	default:
 		c.take(&op, res, body, tokens)
 	}
-	c.w.record.end(op)
+	c.crowd.Record.end(op)
 	return op
 }
 
-func (c *caller) newRequest(ctx context.Context, app *app, r request, tokens []string) (*http.Request, error) {
+func (c *Caller) newRequest(ctx context.Context, app *App, r request, tokens []string) (*http.Request, error) {
 	var body io.Reader
 	if r.body != nil {
 		text, err := json.Marshal(r.body)
@@ -106,7 +105,7 @@ func (c *caller) newRequest(ctx context.Context, app *app, r request, tokens []s
 		}
 		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, *app.url.Load()+r.path, body)
+	req, err := http.NewRequestWithContext(ctx, r.method, app.URL()+r.path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +131,7 @@ func neverSent(err error) bool {
 }
 
 // take reads an answer into the record and the session.
-func (c *caller) take(op *checker.Op, res *http.Response, body []byte, sent []string) {
+func (c *Caller) take(op *checker.Op, res *http.Response, body []byte, sent []string) {
 	op.Status, op.Replayed = res.StatusCode, res.Header.Get("Idempotent-Replayed") != ""
 	op.Source = parseSource(res.Header.Get(fresh.SourceHeader))
 	if token := res.Header.Get(fresh.TokenHeader); token != "" {
@@ -155,10 +154,10 @@ func (c *caller) take(op *checker.Op, res *http.Response, body []byte, sent []st
 }
 
 // position merges the tokens: what the shop must be at to answer.
-func (c *caller) position(tokens []string) checker.Position {
+func (c *Caller) position(tokens []string) checker.Position {
 	var merged fresh.Position
 	for _, token := range tokens {
-		if pos, err := c.w.keys.Open(token); err == nil {
+		if pos, err := c.crowd.keys.Open(token); err == nil {
 			merged = merged.Merge(pos)
 		}
 	}

@@ -51,8 +51,11 @@ func TestWhatWasMeant(t *testing.T) {
 		{"the chiar", "the chair", "Walnut Chair", 1},    // "the" is no typo of "tray"
 		{"lite ro dark lamp", "dark lamp", "Light Or Dark Lamp", 1},
 		{"leather oak walnut", "", "Leather Sofa", 4}, // nothing is all of them
-		{"ok", "", "", 0}, {"a5", "", "", 0}, {"bicycle", "", "", 0},
-		{`"lether sofa"`, "", "", 0}, {"lether -bag", "", "", 0}, // whoever writes operators means them
+		{"ok", "", "", 0},
+		{"a5", "", "", 0},
+		{"bicycle", "", "", 0},
+		{`"lether sofa"`, "", "", 0},
+		{"lether -bag", "", "", 0}, // whoever writes operators means them
 	} {
 		got := fetch[searchAnswer](t, s, query("/v1/search", "q", test.q))
 		suggestion := ""

@@ -146,8 +146,12 @@ func (b *backOffice) officeRefusals(t *testing.T, me *shopper, add addRefusal) {
 	const categories, products, variants, orders = "/v1/admin/categories/", "/v1/admin/products/", "/v1/admin/variants/", "/v1/admin/orders/"
 	nobodys := id.New().String()
 	for _, change := range []struct{ method, path, id, body string }{
-		{"PATCH", categories, own.empty, `{"position":1}`}, {"DELETE", categories, own.empty, ""}, {"PATCH", products, own.product, `{"name":"P"}`},
-		{"DELETE", products, own.product, ""}, {"PATCH", variants, own.variant, `{"active":true}`}, {"PATCH", orders, own.paid, `{"status":"shipped"}`},
+		{"PATCH", categories, own.empty, `{"position":1}`},
+		{"DELETE", categories, own.empty, ""},
+		{"PATCH", products, own.product, `{"name":"P"}`},
+		{"DELETE", products, own.product, ""},
+		{"PATCH", variants, own.variant, `{"active":true}`},
+		{"PATCH", orders, own.paid, `{"status":"shipped"}`},
 	} {
 		add("404", change.method, change.path+nobodys, change.body, "If-Match", "*")
 		add("412", change.method, change.path+change.id, change.body, "If-Match", `"99"`)

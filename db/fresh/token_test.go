@@ -112,9 +112,15 @@ func FuzzTokensOfARequest(f *testing.F) {
 	r.metrics = newMetrics(r, nil)
 	low, high, foreign := ring.Seal(Position{1, 100}), ring.Seal(Position{2, 7}), other.Seal(Position{9, 1 << 40})
 	for _, seed := range [][2]string{
-		{"", ""}, {low, ""}, {low + "," + high, ""}, {foreign, ""}, {low + ", " + foreign + ",,", "consistency-1-64=" + high},
-		{"", "consistency-1-64=" + low + "; consistency-9-10000000000=" + foreign}, {"x", "consistency-=; consistency-ffffffff-ffffffffffffffff=x"},
-		{strings.Repeat(",", 1000), "consistency-1-64=\"" + low + "\""}, {"\x00", "=; ; ;=\xff"},
+		{"", ""},
+		{low, ""},
+		{low + "," + high, ""},
+		{foreign, ""},
+		{low + ", " + foreign + ",,", "consistency-1-64=" + high},
+		{"", "consistency-1-64=" + low + "; consistency-9-10000000000=" + foreign},
+		{"x", "consistency-=; consistency-ffffffff-ffffffffffffffff=x"},
+		{strings.Repeat(",", 1000), "consistency-1-64=\"" + low + "\""},
+		{"\x00", "=; ; ;=\xff"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/faults"
 	"example.com/leeway/internal/pgcluster"
@@ -73,26 +75,15 @@ func receivedAndNotReplayed(t *testing.T, c checked) {
 }
 
 func aLockDelaysReplay(t *testing.T, c checked) {
-	standby := c.Admin(t, c.Replicas()[0])
 	c.exec(c.Primary(), "CREATE TABLE locked ()")
 	c.CatchUp(t)
-	if _, err := standby.Exec(t.Context(), "BEGIN; SELECT * FROM locked"); err != nil {
-		t.Fatal(err)
-	}
-	older := c.Admin(t, c.Replicas()[0]) // older, and not in the way
-	if _, err := older.Exec(t.Context(), "BEGIN; SELECT pg_backend_pid()"); err != nil {
-		t.Fatal(err)
-	}
+	bystander := c.begin("BEGIN; SELECT pg_backend_pid()") // the longest query, and not in the way
+	holder := c.begin("BEGIN; SELECT * FROM locked")
 	c.exec(c.Primary(), "ALTER TABLE locked ADD n int")
 	v := c.finds("", 1, "query_delays_replay replica-1")
 	v.says(t, "On replica-1 replay waits for pid ", "(postgres, idle in transaction)")
 	c.remedy(v, "query_delays_replay replica-1")
-	if err := standby.Ping(t.Context()); err == nil {
-		t.Error("the remedy ended another session than the one that holds the lock")
-	}
-	if err := older.Ping(t.Context()); err != nil {
-		t.Errorf("the remedy ended a bystander: %v", err)
-	}
+	onlyEnds(t, holder, bystander)
 }
 
 func aSnapshotDelaysReplay(t *testing.T, c checked) {
@@ -101,10 +92,8 @@ func aSnapshotDelaysReplay(t *testing.T, c checked) {
 	c.exec(standby, "ALTER SYSTEM SET hot_standby_feedback = off", "SELECT pg_reload_conf()")
 	c.exec(c.Primary(), "CREATE TABLE cleaned AS SELECT 1 AS n")
 	c.CatchUp(t)
-	reader := c.Admin(t, standby)
-	if _, err := reader.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM cleaned"); err != nil {
-		t.Fatal(err)
-	}
+	bystander := c.begin("BEGIN; SELECT pg_backend_pid()") // between two statements it has no snapshot
+	holder := c.begin("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM cleaned")
 	c.exec(c.Primary(), "DELETE FROM cleaned")
 	primary, watcher := c.Admin(t, c.Primary()), c.Admin(t, standby)
 	dbtest.Eventually(t, "replay meets the snapshot", func() bool { // once no other standby's feedback protects the row
@@ -119,6 +108,28 @@ func aSnapshotDelaysReplay(t *testing.T, c checked) {
 	v.says(t, "hot_standby_feedback is off on replica-1 and on on primary")
 	c.remedy(v, "query_delays_replay replica-1")
 	c.remedy(v, "settings_differ replica-1")
+	onlyEnds(t, holder, bystander)
+}
+
+// begin leaves a transaction open on the first standby.
+func (c checked) begin(statements string) *pgx.Conn {
+	c.t.Helper()
+	conn := c.Admin(c.t, c.Replicas()[0])
+	if _, err := conn.Exec(c.t.Context(), statements); err != nil {
+		c.t.Fatal(err)
+	}
+	return conn
+}
+
+func onlyEnds(t *testing.T, culprit, bystander *pgx.Conn) {
+	t.Helper()
+	if err := culprit.Ping(t.Context()); err == nil {
+		t.Error("the remedy did not end the session that is in the way")
+	}
+	if err := bystander.Ping(t.Context()); err != nil {
+		t.Errorf("the remedy ended a bystander: %v", err)
+	}
+	bystander.Close(context.Background())
 }
 
 func notStreaming(t *testing.T, c checked) {
@@ -299,7 +310,7 @@ func TestCheckFindsASplitBrain(t *testing.T) {
 	matches(t, v.text, `(?m)^replica-2 +replica +1 .* \? +\? +\?$`) // nothing is claimed of it
 	c.remedy(v, "two_primaries")
 	v = c.finds("", 2, "node_unreachable primary", "no_synchronous_standby", "stranded_timeline replica-2")
-	c.remedy(v, "stranded_timeline replica-2")
+	c.remedy(v, "no_synchronous_standby") // the standby that is there, not the former primary
 	v = c.finds("", 1, "node_unreachable primary")
 	c.remedy(v, "node_unreachable primary") // it warns of a former primary, which this is
 	v = c.finds("", 2, "two_primaries", "not_in_recovery primary")

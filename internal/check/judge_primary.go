@@ -99,21 +99,26 @@ func (j *judge) synchronous() {
 
 const acknowledgedAlone = "an order is acknowledged when it is on one machine only, and a failover may lose it."
 
-// bringStandbys starts what is silent and rejoins the standbys that do not stream.
+// bringStandbys rejoins the standbys that do not stream from the primary, and with none
+// of those starts what is silent, and with none of those says where to look.
 func (j *judge) bringStandbys() []string {
 	var remedy []string
+	for _, n := range j.members() {
+		from, s := j.streamTo(n)
+		if n.Standby && (s == nil || s.State != "streaming" || !from.Standby && from != j.main) {
+			remedy = append(remedy, j.fix.rejoin(n.Name, j.main.Name)...)
+		}
+	}
+	if remedy != nil {
+		return remedy
+	}
 	for i := range j.Nodes {
 		if n := &j.Nodes[i]; n.Trouble != NoTrouble {
 			remedy = append(remedy, j.reach(n)...)
 		}
 	}
-	for _, n := range j.members() {
-		if _, s := j.streamTo(n); n.Standby && (s == nil || s.State != "streaming") {
-			remedy = append(remedy, j.fix.rejoin(n.Name, j.main.Name)...)
-		}
-	}
 	if remedy == nil {
-		return []string{j.fix.sql(j.main.Name, "SELECT application_name, sync_state, flush_lsn, reply_time FROM pg_stat_replication")}
+		remedy = []string{j.fix.sql(j.main.Name, "SELECT application_name, sync_state, flush_lsn, reply_time FROM pg_stat_replication")}
 	}
 	return remedy
 }

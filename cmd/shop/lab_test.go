@@ -50,6 +50,9 @@ func TestViewersTakeNoPlaceOfShoppers(t *testing.T) {
 	if a := s.get(t, "/v1/products"); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
+	if a := send(t, "HEAD", s.url+"/v1/replication/events", nil); a.status != 200 {
+		t.Errorf("HEAD: %d, want the header alone", a.status)
+	}
 }
 
 // A stream has no end of its own, and the process has one all the same: without waiting

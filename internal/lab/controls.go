@@ -107,13 +107,13 @@ func (c *Controls) holds(key string) bool {
 func loopback(addr string) bool {
 	host := addr
 	if parsed, err := netip.ParseAddrPort(addr); err == nil {
-		return parsed.Addr().Unmap().IsLoopback()
+		return parsed.Addr().IsLoopback()
 	}
 	if name, port, ok := strings.Cut(addr, ":"); ok && !strings.Contains(port, ":") {
 		host = name
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func refused(w http.ResponseWriter, status int, why string) error {

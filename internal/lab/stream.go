@@ -39,10 +39,11 @@ func (h *Hub) Events(w http.ResponseWriter, r *http.Request) error {
 	} else if history != nil && *history {
 		seen = 0
 	}
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no") // or nginx collects what should be seen at once
 	s := &stream{h, w, http.NewResponseController(w)}
-	if err := s.open(); err != nil {
-		return err
-	}
 	// A write that waits for a slow client does not keep the process from stopping.
 	defer context.AfterFunc(h.open, func() { _ = s.control.SetWriteDeadline(time.Now().Add(lastWrite)) })()
 	if r.Method != http.MethodHead {
@@ -59,19 +60,6 @@ type stream struct {
 	hub     *Hub
 	w       http.ResponseWriter
 	control *http.ResponseController
-}
-
-// open prepares the answer. Both deadlines of the server are lifted: that of reading
-// would end a request that stays open, and that of writing is set anew for each write.
-func (s *stream) open() error {
-	if err := s.control.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("stream: %w", err)
-	}
-	header := s.w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // or nginx collects what should be seen at once
-	return nil
 }
 
 // follow sends what comes after the event that was seen, and a comment now and then when
@@ -115,7 +103,8 @@ func encode(h *Hub, events []event) []byte {
 }
 
 // send writes through to the client, which has so long to take it, and reports whether
-// it could.
+// it could. The server's own deadline for writing is that of a whole answer, and a stream
+// outlives it; that for reading, net/http lifts by itself once a request has been read.
 func (s *stream) send(text []byte) bool {
 	if s.control.SetWriteDeadline(time.Now().Add(s.hub.pace.patience)) != nil {
 		return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -135,15 +136,19 @@ func lookTwice(ctx context.Context, cluster *pgcluster.Cluster) (seen []sight, e
 	}
 }
 
-func look(ctx context.Context, cluster *pgcluster.Cluster) (seen []sight, err error) {
-	for _, n := range cluster.Nodes() {
-		st, err := n.Status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		seen = append(seen, sight{n, st})
+// look asks all nodes at once: nothing can be ordered meanwhile.
+func look(ctx context.Context, cluster *pgcluster.Cluster) ([]sight, error) {
+	nodes := cluster.Nodes()
+	seen, errs := make([]sight, len(nodes)), make([]error, len(nodes))
+	var asked sync.WaitGroup
+	for i, n := range nodes {
+		asked.Go(func() {
+			seen[i].node = n
+			seen[i].st, errs[i] = n.Status(ctx)
+		})
 	}
-	return seen, nil
+	asked.Wait()
+	return seen, errors.Join(errs...)
 }
 
 func same(a, b []sight) bool {

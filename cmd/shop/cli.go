@@ -16,6 +16,7 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the schema up to date, or look at it."`
 	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`
 	Cluster clusterCmd `cmd:"" help:"Run a local primary with standbys, and break it on purpose."`
+	Load    loadCmd    `cmd:"" help:"Ask a shop for a lot, measure what its clients see, and check what it promised."`
 }
 
 // warnings is the log of a command that talks to a person: what it has to say

@@ -141,7 +141,7 @@ func (c *demoCmd) fill(ctx context.Context, router *fresh.Router, app *app) erro
 		return err
 	}
 	step(app, fmt.Sprintf("%d products", c.Products))
-	err := load(ctx, router, seed.Generate(c.Products, demoSeed), false, app)
+	err := loadCatalog(ctx, router, seed.Generate(c.Products, demoSeed), false, app)
 	if errors.Is(err, catalog.ErrNotEmpty) {
 		step(app, "the catalog of the last time is kept")
 		return nil

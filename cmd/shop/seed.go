@@ -48,7 +48,7 @@ func (c *seedCmd) Run(ctx context.Context, app *app) (err error) {
 	if err := awaitPrimary(ctx, router); err != nil {
 		return err
 	}
-	err = load(ctx, router, in, c.Add, app)
+	err = loadCatalog(ctx, router, in, c.Add, app)
 	var pgErr *pgconn.PgError
 	switch {
 	case errors.Is(err, catalog.ErrNotEmpty) && c.IfEmpty:
@@ -96,8 +96,8 @@ func awaitPrimary(ctx context.Context, router *fresh.Router) error {
 	return nil
 }
 
-// load shows its progress on one line a step.
-func load(ctx context.Context, router *fresh.Router, in catalog.Import, add bool, app *app) error {
+// loadCatalog shows its progress on one line a step.
+func loadCatalog(ctx context.Context, router *fresh.Router, in catalog.Import, add bool, app *app) error {
 	store := catalog.New(db.New(router), catalog.DefaultConfig())
 	shown := time.Now()
 	return store.Load(ctx, in, catalog.LoadOptions{

@@ -22,7 +22,7 @@ check: bin/shop ## Look at the demo that runs here: what replicates, and what is
 
 .PHONY: test
 test: ## Run every test on a real primary with two real standbys
-	go test $(RACE) ./...
+	go test $(RACE) -timeout 20m ./...
 
 .PHONY: chaos
 chaos: ## Break a whole shop in every way, and mutate it to see that it would be noticed. ARGS="--only failover"

@@ -39,7 +39,7 @@ ALTER TABLE products ADD COLUMN search tsvector NOT NULL GENERATED ALWAYS AS (
 -- fastupdate collects new entries in a list that each search reads to its end, up to
 -- 4 MB of it, until a vacuum. Products are searched more often than written.
 CREATE INDEX products_search ON products USING gin (search) WITH (fastupdate = off) WHERE listed;
-DROP INDEX products_name_trgm;
+DROP INDEX products_name_trgm; -- pg_trgm stays: it may have been somebody else's before
 CREATE INDEX products_popularity ON products (popularity DESC, id) WHERE listed;
 
 -- +goose StatementBegin

@@ -20,13 +20,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// dynamic are the functions that send SQL that is not constant, each with where it comes
-// from. All are of the harness, whose servers are its own: none hears a request.
+// dynamic are the functions that send SQL that is not a constant, each with where it comes
+// from. None hears a request: they are of the harness, whose servers are its own, or of an
+// operator's commands, or choose among constants.
 var dynamic = map[string]string{
-	"internal/dbtest.clone":                        "the database's name has a number of our own",
+	"db/fresh.runTx":                               "one of two constants",
+	"(*internal/check.probe).ask":                  "a file of the package",
+	"(*cmd/shop.clusterSQLCmd).Run":                "what the operator of a local cluster has typed",
+	"(*deploy/patroni.cluster).makeShop":           "a file of migrations",
+	"internal/dbtest.NewEmpty":                     "a file of migrations",
+	"internal/dbtest.create":                       "the database's name has a number of our own",
 	"(*internal/dbtest.Env).CatchUpNode":           "an LSN that the server has just said",
 	"(*internal/pgcluster.Cluster).createDatabase": "Config's own names, quoted, and its InitSQL",
 	"(*internal/pgcluster.Cluster).createRoles":    "Config's own names, quoted, and passwords of hexadecimal digits",
+	"(*internal/pgcluster.Cluster).forget":         "slots are called after the nodes",
 	"(*internal/pgcluster.Node).makeSlots":         "slots are called after the nodes",
 	"(*internal/pgcluster.Node).leaveOthers":       "slots are called after the nodes",
 	"(*internal/pgcluster.Node).setReplay":         "one of two functions, named by its callers",

@@ -37,6 +37,9 @@ GET    /docs                              200    200       200      200   200   
 GET    /docs/{file}                       200    200       200      200   200      200  200   404
 GET    /problems                          200    200       200      200   200      200  200   404
 GET    /problems/{code}                   200    200       200      200   200      200  200   404
+GET    /lab                               200    200       200      200   200      200  200   404
+GET    /lab/{file}                        200    200       200      200   200      200  200   404
+GET    /v1/replication/events             200    200       200      200   200      200  200   404
 GET    /v1/replication                    200    200       200      200   200      200  200   404
 GET    /v1/categories                     200    200       200      200   200      200  200   404
 GET    /v1/categories/{slug}              200    200       200      200   200      200  200   404

@@ -191,12 +191,12 @@ func (b *backOffice) exec(t *testing.T, sql string, args ...any) {
 func (b *backOffice) holdKey(t *testing.T) string {
 	t.Helper()
 	conn := b.Admin(t, b.Primary())
-	for _, sql := range []string{"BEGIN", "INSERT INTO idempotency_keys (caller, route, key, fingerprint) SELECT token_digest, 'checkout', 'held', '' FROM shoppers"} {
+	for _, sql := range []string{"BEGIN", "INSERT INTO idempotency_keys (caller, route, key, fingerprint) SELECT token_digest, 'checkout', '" + canary + "-held', '' FROM shoppers"} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return "held"
+	return "held" // plantSecrets makes it the one above
 }
 
 func TestNotReadyWithoutAnyNode(t *testing.T) {

@@ -45,7 +45,7 @@ func TestTour(t *testing.T) {
 		`cluster pause`, `200 +Data-Source: primary;reason=token\n   in the cart  3\n`, `cluster resume`,
 		`order +LW-\d+, pending_payment`, `The same again:`, `order +LW-\d+, Idempotent-Replayed: true`,
 		`left `, `order +LW-\d+, paid`, `/v1/orders `, `orders +LW-\d+, paid`, `order +LW-\d+, cancelled`, `left `,
-		`product +draft, ETag: "1"`, `in stock +12 of ash`, `product +active, ETag: "2"`, `412\n   too late +precondition_failed`,
+		`product +draft, ETag: "1"`, `in stock +12 of ash`, `product +active, ETag: "2"`, `412 +Data-Source: primary;reason=policy\n   too late +precondition_failed`,
 		`listed +Walking Stick, from 29.95 EUR`, `found +Walking Stick`, `That was the tour`,
 	)
 	counted, chosen := find(t, said, `option.color +(\d+) `), find(t, said, `\n   \w+ +(\d+) products`)

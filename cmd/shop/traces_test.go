@@ -137,7 +137,7 @@ func TestTraces(t *testing.T) {
 
 	me := s.newShopper(t, item(s.variant, "1"))
 	spans = s.traced(t, c, 'b', func(traceparent string) answer {
-		return me.do(t, "POST", me.cart+"/checkout", checkoutBody, "Idempotency-Key", "canary-key", "traceparent", traceparent)
+		return me.do(t, "POST", me.cart+"/checkout", checkoutBody, "Idempotency-Key", "a-key-of-mine", "traceparent", traceparent)
 	})
 	parents := map[string]string{}
 	for name, span := range spans {
@@ -162,9 +162,9 @@ func TestTraces(t *testing.T) {
 		read.attribute("leeway.reason") != "token" || read.attribute("leeway.source") != "primary" {
 		t.Errorf("a read that only the primary may answer says %+v", read.Attributes)
 	}
-	me.do(t, "PUT", me.cart+"/items/"+s.variant, `{"quantity":"canary-body"}`, "X-Request-Id", "canary-id")
+	me.do(t, "PUT", me.cart+"/items/"+s.variant, `{"quantity":"made-up-body"}`, "X-Request-Id", "made-up-id")
 	s.traced(t, c, 'd', func(traceparent string) answer {
-		return s.get(t, "/v1/search?q=canary-search", "traceparent", traceparent)
+		return s.get(t, "/v1/search?q=made-up-search", "traceparent", traceparent)
 	})
 	s.wantNothingPrivate(t, c, me, token)
 }
@@ -181,7 +181,7 @@ func (s *shop) wantNothingPrivate(t *testing.T, c *collector, me *shopper, token
 	for what, secret := range map[string]string{
 		"a shopper token": strings.TrimPrefix(me.auth, "Bearer "), "a consistency token": token, "a cart": strings.TrimPrefix(me.cart, "/v1/carts/"),
 		"an e-mail address": "ada@example.com", "a name": "Ada", "a street": "Main St", "a variant": s.variant, "a slug": s.slug,
-		"what the client made up": "canary", "a statement": "SELECT", "a client's address": "127.0.0.1",
+		"what the client made up": "made-up", "a statement": "SELECT", "a client's address": "127.0.0.1",
 		"a DSN": "postgres://", "a command line": "process.", "a host's name": "host.", "a client's program": "Go-http-client", "the token key": s.TokenKey,
 	} {
 		if strings.Contains(sent, secret) {

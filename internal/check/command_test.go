@@ -295,7 +295,7 @@ func TestCheckKeepsSecrets(t *testing.T) {
 		"database": {strings.Replace(c.Primary().DSN("shop_ro"), "/shop?", "/canary?", 1), "it has no such database"},
 		"host":     {"postgres://canary:canary@canary.invalid/canary", "its host is not known"},
 		"tls":      {strings.Replace(c.Primary().DSN("shop_ro"), "sslmode=disable", "sslmode=require&application_name=canary", 1), "no connection can be made to it"},
-		"file":     {"host=canary.invalid user=canary password=canary sslrootcert=/canary dbname=canary", "its DSN cannot be parsed"},
+		"file":     {"host=canary.invalid user=canary password=canary sslrootcert=/no/such/ca.crt dbname=canary", "its DSN names a file that cannot be read: open /no/such/ca.crt"},
 	} {
 		for _, flags := range []string{"", " --json"} {
 			out, code := command(t, shop+" check"+flags, "SHOP_NODES=node-1="+tt.dsn, "SHOP_READ_USER=", "SHOP_CLUSTER_DIR=")

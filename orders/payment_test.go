@@ -16,6 +16,7 @@ import (
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
 )
 
 func orderPath(o Order) string { return "/v1/orders/" + o.ID.String() }

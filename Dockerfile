@@ -3,12 +3,13 @@
 #   docker build -t leeway-shop .
 #   docker run --read-only -p 127.0.0.1:8080:8080 -e SHOP_ADDR=:8080 -e SHOP_NODES=... leeway-shop
 FROM golang:1.26 AS build
+ENV GOCACHE=/go/cache
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 # Without cgo it needs no C library, and so nothing of an operating system.
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/cache \
     CGO_ENABLED=0 go build -ldflags='-s -w' -o /shop ./cmd/shop
 
 FROM scratch

@@ -246,14 +246,14 @@ func strandedStandby(ctx context.Context, w *world) error {
 	if err := next.Promote(ctx); err != nil {
 		return err
 	}
-	promoted := w.Record.Mark()
 	w.startLoad(ctx)
 	w.Stamps.Follow(next.DSN("shop_owner"))
 	if err := old.Rejoin(ctx); err != nil { // somebody must confirm
 		return err
 	}
-	w.recovers(ctx, promoted, "write", recoveredWrites+4*time.Second, taken) // with the rewind in it
-	w.expectTimeline(ctx, next.Name(), 2)                                    // until then they could not know that it is dead
+	rejoined := w.Record.Mark()
+	w.recovers(ctx, rejoined, "write", recoveredWrites, taken)
+	w.expectTimeline(ctx, next.Name(), 2) // until then they could not know that it is dead
 	known := w.Record.Mark()
 	w.await(ctx, known, "checkouts go on", 60, acknowledged)
 	w.await(ctx, known, "the other standby answers", fewBrowse, fromNode(old.Name()))

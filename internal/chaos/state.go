@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/leeway/internal/checker"
 	"example.com/leeway/internal/pgcluster"
@@ -149,7 +151,13 @@ func (w *world) contents(ctx context.Context, n *pgcluster.Node) (checker.Node, 
 		return checker.Node{}, err
 	}
 	defer conn.Close(ctx)
-	return shoppers.Contents(ctx, n.Name(), conn)
+	for {
+		node, err := shoppers.Contents(ctx, n.Name(), conn)
+		// A standby still replays what a vacuum removed; see max_standby_streaming_delay.
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != "40001" || ctx.Err() != nil {
+			return node, err
+		}
+	}
 }
 
 // connect opens a superuser's connection past all links; the caller closes it.

@@ -22,6 +22,7 @@ type conn struct {
 	// All under link.mu.
 	holed    [2]bool // by Direction: swallows for good, until Heal resets the connection
 	draining bool    // the client is cut off; the server may finish its COMMIT
+	backend  uint32  // the server's process, from its BackendKeyData
 	pending  *commit // handed to the server and not yet answered
 	stage    *commit // the last one whose callback may be running
 }
@@ -129,6 +130,24 @@ func (c *conn) broken(from Direction) bool {
 	}
 	c.lost()
 	return c.draining
+}
+
+func (c *conn) answeredBy(backend uint32) {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	c.backend = backend
+}
+
+// cancels counts a CancelRequest for the server's process.
+func (l *Link) cancels(backend uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.Cancels++
+	for c := range l.conns {
+		if c.backend == backend && c.pending != nil {
+			l.counts.CommitCancels++
+		}
+	}
 }
 
 // The rest is called with link.mu held. Closing a socket also ends the reads and

@@ -14,14 +14,15 @@ type Counts struct {
 	SlowedBytes  int64 // delivered later than they could have been
 
 	// Only on a PGLink.
-	Cancels   int64 // CancelRequests seen, which are connections of their own
-	Forwarded int64 // COMMITs handed to the server
-	Answered  int64 // COMMITs that the server answered, be it with an error
-	Delivered int64 // answers handed to the client
-	CutBefore int64 // by CutBeforeCommit
-	CutAfter  int64 // by CutAfterCommit
-	Swallowed int64 // by SwallowCommitAnswer
-	Garbled   int64 // connections cut since they did not speak the protocol
+	Cancels       int64 // CancelRequests seen, which are connections of their own
+	CommitCancels int64 // of them aimed at a COMMIT that was under way
+	Forwarded     int64 // COMMITs handed to the server
+	Answered      int64 // COMMITs that the server answered, be it with an error
+	Delivered     int64 // answers handed to the client
+	CutBefore     int64 // by CutBeforeCommit
+	CutAfter      int64 // by CutAfterCommit
+	Swallowed     int64 // by SwallowCommitAnswer
+	Garbled       int64 // connections cut since they did not speak the protocol
 }
 
 // Counts returns the numbers of now.

@@ -186,10 +186,11 @@ func (r *requests) startup() chunk {
 	if err != nil {
 		return chunk{data: packet, end: err}
 	}
+	var cancel pgproto3.CancelRequest
 	switch body := packet[4:]; {
-	case new(pgproto3.CancelRequest).Decode(body) == nil:
+	case cancel.Decode(body) == nil:
 		r.opaque = true
-		r.pipe.conn.link.count(func(n *Counts) { n.Cancels++ })
+		r.pipe.conn.link.cancels(cancel.ProcessID)
 	case new(pgproto3.SSLRequest).Decode(body) == nil, new(pgproto3.GSSEncRequest).Decode(body) == nil:
 		r.reply.push(chunk{data: []byte("N")})
 		return chunk{}
@@ -210,7 +211,7 @@ type answers struct {
 func newAnswers(down *pipe) *answers { return &answers{stream: newStream(down)} }
 
 func (a *answers) next(buf []byte) chunk {
-	n, _, err := a.gather(buf, func(byte, int, int) bool { return false })
+	n, _, err := a.gather(buf, a.visit)
 	if err != nil {
 		return a.ends(buf[:n], err)
 	}
@@ -220,4 +221,18 @@ func (a *answers) next(buf []byte) chunk {
 		ch.answer = a.pipe.conn.answered(a.seen)
 	}
 	return ch
+}
+
+// visit takes down who answers. What was gathered must not wait for the rest.
+func (a *answers) visit(kind byte, _, gathered int) bool {
+	if kind != 'K' {
+		return false
+	}
+	if gathered > 0 {
+		return true
+	}
+	if head, err := a.r.Peek(headerSize + 4); err == nil {
+		a.pipe.conn.answeredBy(binary.BigEndian.Uint32(head[headerSize:]))
+	}
+	return false
 }

@@ -349,6 +349,24 @@ func TestCancelRequestsAreCounted(t *testing.T) {
 	defer cancel()
 	_ = conn.CancelRequest(ctx)
 	eventually(t, link.Link, "both are seen", func(c faults.Counts) bool { return c.Cancels == 2 })
+	if c := link.Counts(); c.CommitCancels != 0 {
+		t.Errorf("no COMMIT was under way: %+v", c)
+	}
+}
+
+func TestACancelledCommitIsCounted(t *testing.T) {
+	s := newFakeServer(t)
+	link := newPGLink(t, s.addr)
+	conn := connect(t, link, "disable")
+	s.before = func(sql string) {
+		if sql == commit {
+			_ = conn.CancelRequest(context.Background())
+		}
+	}
+	if err := exec(conn, commit); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, link.Link, "it is seen", func(c faults.Counts) bool { return c.Cancels == 1 && c.CommitCancels == 1 })
 }
 
 func TestGarbageIsCutAndCounted(t *testing.T) {

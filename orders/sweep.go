@@ -57,10 +57,10 @@ func (s *Store) expireBatch(ctx context.Context, limit int) (expired int, err er
 		if err != nil {
 			return fmt.Errorf("expire orders: %w", err)
 		}
-		orders, lines := map[id.ID]bool{}, make([]catalog.ReturnLine, len(rows))
+		orders, lines := map[id.ID]bool{}, make([]catalog.OrderLine, len(rows))
 		for i, r := range rows {
 			orders[r.OrderID] = true
-			lines[i] = catalog.ReturnLine{
+			lines[i] = catalog.OrderLine{
 				OrderID:   r.OrderID,
 				StockLine: catalog.StockLine{VariantID: r.VariantID, Quantity: int(r.Quantity)},
 			}

@@ -99,6 +99,7 @@ func (s *server) ordersConfig() orders.Config {
 	config := orders.DefaultConfig()
 	config.Currency = s.Currency
 	config.PaymentWindow = s.PaymentWindow
+	config.HotBatch = s.HotBatch
 	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }

@@ -47,6 +47,7 @@ func (q *Queries) LockVariants(ctx context.Context, ids []id.ID) ([]LockVariants
 }
 
 const returnStock = `-- name: ReturnStock :execrows
+
 WITH line AS (
     SELECT unnest($2::uuid[]) AS order_id, unnest($3::uuid[]) AS variant_id,
         unnest($4::integer[]) AS quantity
@@ -74,6 +75,7 @@ type ReturnStockParams struct {
 	Quantities []int32
 }
 
+// as seq numbers them
 // Any number of orders at once: each variant is updated once, by the sum, and the
 // ledger then tells the orders apart, one after the other, as if they had come so. One
 // UPDATE, and so one lock of the products behind it, in id order.
@@ -91,27 +93,39 @@ func (q *Queries) ReturnStock(ctx context.Context, arg ReturnStockParams) (int64
 }
 
 const takeStock = `-- name: TakeStock :execrows
-WITH taken AS (
+WITH line AS (
+    SELECT unnest($1::uuid[]) AS order_id, unnest($2::uuid[]) AS variant_id,
+        unnest($3::integer[]) AS quantity
+), taken AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity - w.quantity, version = v.version + 1, updated_at = now()
-    FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::integer[]) AS quantity) w
-    WHERE v.id = w.id AND v.active AND v.stock_quantity >= w.quantity
-    RETURNING v.id, w.quantity, v.stock_quantity AS after
+    FROM (SELECT l.variant_id, sum(l.quantity)::integer AS quantity FROM line l GROUP BY l.variant_id) w
+    WHERE v.id = w.variant_id AND v.active AND v.stock_quantity >= w.quantity
+    RETURNING v.id, v.stock_quantity + w.quantity AS before
+), running AS (
+    SELECT l.order_id, l.variant_id, l.quantity,
+        (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
+    FROM line l
 )
 INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
-SELECT t.id, $1::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.after FROM taken t
+SELECT l.variant_id, l.order_id, 'checkout', -l.quantity, t.before - l.so_far + l.quantity, t.before - l.so_far
+FROM running l
+JOIN taken t ON t.id = l.variant_id
+ORDER BY l.order_id
 `
 
 type TakeStockParams struct {
-	OrderID    id.ID
-	Ids        []id.ID
+	OrderIds   []id.ID
+	VariantIds []id.ID
 	Quantities []int32
 }
 
-// The guard stands in the UPDATE itself and the ledger is written from what it
-// returns, so that neither can happen without the other.
+// For one order or those of a batch: each variant is updated once, by the sum, and the
+// ledger then tells the orders apart, one after the other, as if they had come so. The
+// guard stands in the UPDATE itself and the ledger is written from what it returns, so
+// that neither can happen without the other.
 func (q *Queries) TakeStock(ctx context.Context, arg TakeStockParams) (int64, error) {
-	result, err := q.db.Exec(ctx, takeStock, arg.OrderID, arg.Ids, arg.Quantities)
+	result, err := q.db.Exec(ctx, takeStock, arg.OrderIds, arg.VariantIds, arg.Quantities)
 	if err != nil {
 		return 0, err
 	}

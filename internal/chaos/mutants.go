@@ -111,7 +111,7 @@ var mutants = []mutant{
 				WHERE contype = 'c' AND conrelid IN ('variants'::regclass, 'stock_movements'::regclass)
 			LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.t, c.conname); END LOOP; END $$`,
 		edits: []edit{
-			{"catalog/stock.go", "n := available[line.VariantID]; n < line.Quantity", "n := available[line.VariantID]; n < -1_000_000"},
+			{"catalog/stock.go", "n := s.available[line.VariantID]; n < line.Quantity", "n := s.available[line.VariantID]; n < -1_000_000"},
 			{"db/writeq/catalog_stock.sql.go", " AND v.stock_quantity >= w.quantity", ""},
 		},
 	},

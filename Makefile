@@ -10,23 +10,27 @@ BENCH ?= 101x
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## Start a primary, two standbys and the shop here; Ctrl-C removes all of it. ARGS="--products 20000 --dir demo"
+demo: bin/shop ## Start a primary, two standbys and the shop here; Ctrl-C removes all of it. ARGS="--products 20000 --dir demo"
 	@exec bin/shop demo $(ARGS)
+
+.PHONY: check
+check: bin/shop ## Look at the demo that runs here: what replicates, and what is wrong. ARGS="--watch", or --dir of one of several
+	@bin/shop check --local $(ARGS)
 
 .PHONY: test
 test: ## Run every test on a real primary with two real standbys
-	go test $(RACE) ./...
-
-.PHONY: build
-build: ## Build bin/shop
-	go build -o bin/shop ./cmd/shop
+	go test $(RACE) -timeout 20m ./...
 
 .PHONY: chaos
 chaos: ## Break a whole shop in every way, and mutate it to see that it would be noticed. ARGS="--only failover"
 	go run ./internal/chaos $(ARGS)
+
+.PHONY: failover-drill
+failover-drill: ## Kill the primary under load, go through docs/failover.md, and print what was unavailable, and what was lost
+	go run ./internal/failover $(ARGS)
 
 .PHONY: lint
 lint: ## Run the linters; check that read queries only read, and that generated code is what generate makes
@@ -44,8 +48,9 @@ generate: ## Generate db/readq and db/writeq from queries/ and migrations/, open
 	go test ./api -run TestAnEditIsANewVersion -update
 
 .PHONY: bench
-bench: ## Measure what a proof costs: bare pool, bounded and session reads
-	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh
+bench: ## Measure what a proof costs, what a COMMIT waits for, a search beside a list, and what being watched costs
+	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh ./internal/replicationtour ./catalog
+	go test -run '^$$' -bench Ratio -benchtime $(BENCH) ./cmd/shop
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ (10s)
@@ -55,6 +60,6 @@ fuzz: ## Run each fuzz target for FUZZ (10s)
 		done || exit 1; \
 	done
 
-.PHONY: clean
-clean: ## Remove what was built
-	rm -rf bin
+.PHONY: bin/shop
+bin/shop: # not in the list: demo and check make it
+	go build -o bin/shop ./cmd/shop

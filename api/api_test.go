@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,10 +22,7 @@ import (
 	"example.com/leeway/internal/web"
 )
 
-var (
-	update = flag.Bool("update", false, "add the contract's version to testdata/versions")
-	merged = flag.String("merged", "", "write openapi.yaml with pending.yaml pasted into it, to this file")
-)
+var update = flag.Bool("update", false, "add the contract's version to testdata/versions")
 
 const versions = "testdata/versions"
 
@@ -153,77 +149,4 @@ func TestAProblemPageSaysWhatToDo(t *testing.T) {
 			t.Errorf("%q is missing:\n%s", want, page)
 		}
 	}
-}
-
-// The agreed operations of pending.yaml fit openapi.yaml: pasted into it, they make
-// one valid contract, and no name is twice.
-func TestPendingFits(t *testing.T) {
-	t.Parallel()
-	pending, err := os.ReadFile("pending.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := paste(string(YAML), string(pending))
-	if *merged != "" {
-		if err := os.WriteFile(*merged, []byte(whole), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromData([]byte(whole))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
-		t.Error(err)
-	}
-	for _, path := range regexp.MustCompile(`(?m)^  (/.*):$`).FindAllStringSubmatch(string(pending), -1) {
-		if doc.Paths.Value(path[1]) == nil {
-			t.Errorf("%s was lost", path[1])
-		}
-	}
-}
-
-// section begins a part of a contract: a key at the margin, or one in components.
-var section = regexp.MustCompile(`^(  )?[a-z][A-Za-z-]*:$`)
-
-// paste puts each section of fragment at the end of the same one of contract.
-func paste(contract, fragment string) string {
-	type part struct {
-		key   string
-		lines []string
-	}
-	split := func(text string) (parts []part) {
-		parts, inside := []part{{}}, ""
-		for line := range strings.Lines(text) {
-			key := strings.TrimSuffix(line, "\n")
-			if section.MatchString(key) && (key[0] != ' ' || inside == "components:") {
-				if key[0] != ' ' {
-					inside = key
-				}
-				parts = append(parts, part{key: inside + key})
-			}
-			last := &parts[len(parts)-1]
-			last.lines = append(last.lines, line)
-		}
-		return parts
-	}
-	parts := split(contract)
-	for _, more := range split(fragment) {
-		for i, p := range parts {
-			if p.key == "" || p.key != more.key {
-				continue
-			}
-			end := len(p.lines) // before what introduces the next section
-			for end > 0 && (strings.TrimSpace(p.lines[end-1]) == "" || strings.HasPrefix(strings.TrimSpace(p.lines[end-1]), "#")) {
-				end--
-			}
-			parts[i].lines = slices.Insert(p.lines, end, more.lines[1:]...)
-		}
-	}
-	var all strings.Builder
-	for _, p := range parts {
-		all.WriteString(strings.Join(p.lines, ""))
-	}
-	return all.String()
 }

@@ -321,7 +321,7 @@ func AdjustTx(ctx context.Context, q *writeq.Queries, a Adjustment) (Movement, e
 		return Movement{}, err
 	}
 	row, err := q.AdjustStock(ctx, writeq.AdjustStockParams{
-		VariantID: a.VariantID, Delta: int32(a.Delta), Reason: a.Reason,
+		ID: id.New(), VariantID: a.VariantID, Delta: int32(a.Delta), Reason: a.Reason,
 	})
 	if err != nil {
 		return Movement{}, fmt.Errorf("adjust stock: %w", err)

@@ -95,19 +95,36 @@ func validKey(s Sort, key string) bool {
 // timeKey keeps the microseconds that PostgreSQL has.
 func timeKey(t time.Time) string { return t.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano) }
 
-// scoreKey holds the mode as well: page 2 must not switch from fuzzy to exact
-// because a product was added. The score is written exactly, in hexadecimal.
-func scoreKey(m Mode, score float64) string {
-	return string(m) + " " + strconv.FormatFloat(score, 'x', -1, 64)
+// scoreKey holds the way as well, but for what was typed: page 2 must not switch from
+// fuzzy to exact because a product was added. The score is written exactly, in
+// hexadecimal.
+func scoreKey(w way, score float64) string {
+	key := string(w.mode) + " " + strconv.FormatFloat(score, 'x', -1, 64)
+	if w.mode != Fuzzy {
+		return key
+	}
+	if w.meant.any {
+		return key + " any " + strings.Join(w.meant.words, " ")
+	}
+	return key + " all " + strings.Join(w.meant.words, " ")
 }
 
-func parseScoreKey(key string) (m Mode, score float64, ok bool) {
-	mode, digits, _ := strings.Cut(key, " ")
-	score, err := strconv.ParseFloat(digits, 64)
-	m = Mode(mode)
-	known := m == Exact || m == Prefix || m == Fuzzy
+func parseScoreKey(key string) (w way, score float64, ok bool) {
+	fields := strings.Split(key, " ")
+	if len(fields) < 2 {
+		return way{}, 0, false
+	}
+	score, err := strconv.ParseFloat(fields[1], 64)
+	w.mode = Mode(fields[0])
+	switch {
+	case w.mode == Fuzzy && len(fields) > 3:
+		w.meant = correction{words: fields[3:], any: fields[2] == "any"}
+		ok = !slices.ContainsFunc(w.meant.words, func(s string) bool { return s == "" || !isWord(s) })
+	case w.mode == Exact || w.mode == Prefix:
+		ok = true
+	}
 	finite := !math.IsNaN(score) && !math.IsInf(score, 0)
-	return m, score, err == nil && known && finite && scoreKey(m, score) == key
+	return w, score, ok && err == nil && finite && scoreKey(w, score) == key
 }
 
 // first is the cursor before the first page: a key beyond every row, so that

@@ -51,12 +51,12 @@ var bandEnds = func() []int64 {
 	return append(ends, math.MaxInt64)
 }()
 
-// facets counts in one statement, for the mode in which the page was found.
-func (s searcher) facets(ctx context.Context, r *readq.Queries, m Mode) ([]Facet, error) {
+// facets counts in one statement, for the way in which the page was found.
+func (s searcher) facets(ctx context.Context, r *readq.Queries, how way) ([]Facet, error) {
 	if len(s.query.Facets) == 0 {
 		return nil, nil
 	}
-	rows, err := r.SearchFacets(ctx, s.facetParams(m))
+	rows, err := r.SearchFacets(ctx, s.facetParams(how))
 	if err != nil {
 		return nil, fmt.Errorf("count facets: %w", err)
 	}
@@ -67,10 +67,11 @@ func (s searcher) facets(ctx context.Context, r *readq.Queries, m Mode) ([]Facet
 	return facets, nil
 }
 
-func (s searcher) facetParams(m Mode) readq.SearchFacetsParams {
+func (s searcher) facetParams(how way) readq.SearchFacetsParams {
 	f, options, names := s.query.Filter, s.query.Filter.optionParams(), s.query.Filter.optionNames()
+	text, last := how.asked()
 	p := readq.SearchFacetsParams{
-		Mode: string(m), Text: s.query.Text, Prefix: prefixQuery(s.query.Text, ""),
+		Text: text, Last: last,
 		Category: f.Category, PriceMin: f.PriceMin, PriceMax: f.PriceMax, InStock: f.InStock,
 		Option1: options[0], Option2: options[1], Option3: options[2], Option4: options[3],
 		OptionName1: names[0], OptionName2: names[1], OptionName3: names[2], OptionName4: names[3],
@@ -89,49 +90,69 @@ func (s searcher) facetParams(m Mode) readq.SearchFacetsParams {
 	return p
 }
 
+// facet gathers its rows. What is selected is among the values even if it counts none
+// and even if there are more than fit: who chose it must find it to leave it.
 func (s searcher) facet(name string, rows []readq.SearchFacetsRow) Facet {
-	facet := Facet{Name: name, Kind: "terms", Values: []FacetValue{}}
+	facet := Facet{Name: name, Kind: "terms", Values: []FacetValue{}, Capped: rows[0].Hits >= countedHits}
 	for _, r := range rows {
-		if r.Facet == name && len(facet.Values) < maxFacetValues {
-			facet.Values = append(facet.Values, FacetValue{
-				Value: r.Value, Label: r.Label, Count: r.N, Selected: s.selected(name, r.Value),
-			})
-			facet.Capped = r.Hits >= countedHits
+		if r.Facet != name {
+			continue
+		}
+		v := FacetValue{Value: r.Value, Label: r.Label, Count: r.N, Selected: s.selected(name, r.Value)}
+		if len(facet.Values) < maxFacetValues || v.Selected {
+			facet.Values = append(facet.Values, v)
 		}
 	}
+	option, isOption := strings.CutPrefix(name, facetOption)
 	switch {
 	case name == facetPrice:
 		facet.Kind, facet.Values = "range", s.bands(facet.Values)
-	case name != facetCategory:
-		for i, v := range facet.Values {
-			facet.Values[i].Label = v.Value
-		}
+	case isOption:
+		facet.Values = s.optionValues(option, facet.Values)
 	}
 	return facet
+}
+
+// optionValues labels the counted ones, and adds the selected ones that no product has.
+func (s searcher) optionValues(option string, values []FacetValue) []FacetValue {
+	for i, v := range values {
+		values[i].Label = v.Value
+	}
+	for _, tag := range s.query.Filter.Options[option] {
+		chosen := strings.TrimPrefix(tag, OptionTag(option, ""))
+		if !slices.ContainsFunc(values, func(v FacetValue) bool { return v.Value == chosen }) {
+			values = append(values, FacetValue{Value: chosen, Label: chosen, Selected: true})
+		}
+	}
+	return values
 }
 
 // bands brings the counted bands into the order of their prices.
 func (s searcher) bands(counted []FacetValue) []FacetValue {
 	bands := []FacetValue{}
 	for i, lo := range bandStarts {
-		at := slices.IndexFunc(counted, func(v FacetValue) bool { return v.Value == fmt.Sprint(lo) })
-		if at < 0 {
-			continue
+		band := s.band(lo, bandEnds[i])
+		if at := slices.IndexFunc(counted, func(v FacetValue) bool { return v.Value == fmt.Sprint(lo) }); at >= 0 {
+			band.Count = counted[at].Count
 		}
-		hi := bandEnds[i]
-		band := FacetValue{
-			Value: fmt.Sprintf("%d..%d", lo, hi), Label: decimal(lo) + " to " + decimal(hi),
-			Count: counted[at].Count,
+		if band.Count > 0 || band.Selected {
+			bands = append(bands, band)
 		}
-		if hi == math.MaxInt64 {
-			band.Value, band.Label = fmt.Sprintf("%d..", lo), decimal(lo)+" and more"
-		}
-		f := s.query.Filter
-		band.Selected = f.PriceMin != nil && *f.PriceMin == lo &&
-			(f.PriceMax != nil && *f.PriceMax == hi || f.PriceMax == nil && hi == math.MaxInt64)
-		bands = append(bands, band)
 	}
 	return bands
+}
+
+// band is selected if the price filter is just this band.
+func (s searcher) band(lo, hi int64) FacetValue {
+	low, high := s.query.Filter.PriceMin, s.query.Filter.PriceMax
+	from := low != nil && *low == lo || low == nil && lo == 0 && high != nil
+	if hi == math.MaxInt64 {
+		return FacetValue{Value: fmt.Sprintf("%d..", lo), Label: decimal(lo) + " and more", Selected: from && high == nil}
+	}
+	return FacetValue{
+		Value: fmt.Sprintf("%d..%d", lo, hi), Label: decimal(lo) + " to " + decimal(hi),
+		Selected: from && high != nil && *high == hi,
+	}
 }
 
 func (s searcher) selected(facet, value string) bool {

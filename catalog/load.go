@@ -47,6 +47,8 @@ type ImportVariant struct {
 	Options map[string]string
 	Price   int64
 	Stock   int
+	// Source is where it was read, such as "catalog.csv:7", for errors; "" is nowhere.
+	Source string
 }
 
 // LoadOptions is how Load behaves; the zero value refuses a catalog that has
@@ -61,10 +63,13 @@ type LoadOptions struct {
 }
 
 // ErrTaken is a slug, SKU or id that the catalog already has.
-var ErrTaken = errors.New("catalog: already taken")
+var ErrTaken = errors.New("already in the catalog")
 
-// loadBatch products go into one COPY. All COPYs are in one transaction, but
-// each is a statement of its own with its own 5 s of statement_timeout.
+// maxClashes is how many of them one error names.
+const maxClashes = 20
+
+// loadBatch products go into one COPY: what is in memory at a time, and how often
+// progress is told.
 const loadBatch = 2000
 
 // Load writes the whole import in one transaction, or nothing: readers see no
@@ -75,6 +80,9 @@ func (s *Store) Load(ctx context.Context, in Import, options LoadOptions) error 
 		return err
 	}
 	return s.db.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
+		if err := q.AllowLongStatements(ctx); err != nil {
+			return fmt.Errorf("allow long statements: %w", err)
+		}
 		if !options.Add {
 			found, err := q.AnyProduct(ctx)
 			if err != nil {
@@ -83,6 +91,8 @@ func (s *Store) Load(ctx context.Context, in Import, options LoadOptions) error 
 			if found {
 				return fmt.Errorf("%w: ask to add to them, or load into an empty database", ErrNotEmpty)
 			}
+		} else if err := clashes(ctx, q, in.Products); err != nil {
+			return err
 		}
 		known, err := loadCategories(ctx, q, in.Categories)
 		if err != nil {
@@ -113,6 +123,54 @@ func (in Import) complete() error {
 		}
 	}
 	return nil
+}
+
+// clashes names what the catalog has already, and where it was read. A constraint would
+// refuse it as well, with the first one only and in the server's words.
+func clashes(ctx context.Context, q *writeq.Queries, all []ImportProduct) error {
+	var errs []error
+	for batch := range slices.Chunk(all, loadBatch) {
+		var slugs, skus []string
+		for _, p := range batch {
+			slugs = append(slugs, p.Slug)
+			for _, v := range p.Variants {
+				skus = append(skus, v.SKU)
+			}
+		}
+		takenSlugs, err := q.TakenSlugs(ctx, slugs)
+		if err != nil {
+			return fmt.Errorf("look for slugs: %w", err)
+		}
+		takenSKUs, err := q.TakenSKUs(ctx, skus)
+		if err != nil {
+			return fmt.Errorf("look for SKUs: %w", err)
+		}
+		for _, p := range batch {
+			if errs = append(errs, p.clashes(takenSlugs, takenSKUs)...); len(errs) >= maxClashes {
+				return errors.Join(errs[:maxClashes]...)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p ImportProduct) clashes(slugs, skus []string) (errs []error) {
+	clash := func(v ImportVariant, what, name string) {
+		err := fmt.Errorf("%s %q is %w", what, name, ErrTaken)
+		if v.Source != "" {
+			err = fmt.Errorf("%s: %w", v.Source, err)
+		}
+		errs = append(errs, err)
+	}
+	for i, v := range p.Variants {
+		if i == 0 && slices.Contains(slugs, p.Slug) {
+			clash(v, "product_slug", p.Slug)
+		}
+		if slices.Contains(skus, v.SKU) {
+			clash(v, "SKU", v.SKU)
+		}
+	}
+	return errs
 }
 
 // loadCategories returns the id under which each category of the import stands
@@ -216,7 +274,7 @@ func copyRows(batch []ImportProduct, categories map[id.ID]id.ID, now time.Time) 
 				StockQuantity: int32(v.Stock), Position: int32(i), CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt,
 			})
 			c.movements = append(c.movements, writeq.CopyStockMovementsParams{
-				VariantID: v.ID, Kind: "initial", Delta: int32(v.Stock), After: int32(v.Stock), Reason: "import",
+				ID: id.New(), VariantID: v.ID, Kind: "initial", Delta: int32(v.Stock), After: int32(v.Stock), Reason: "import",
 			})
 		}
 	}

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -98,9 +99,20 @@ func TestLoadRefusesWhatIsThere(t *testing.T) {
 	if err := s.store.Load(t.Context(), seed.Generate(5, 2), catalog.LoadOptions{}); !errors.Is(err, catalog.ErrNotEmpty) {
 		t.Errorf("a second load: %v, want ErrNotEmpty", err)
 	}
+	// Each is named, with its place if it has one; so that a load of everything again
+	// does not fill the screen, 20 are.
+	some := catalog.Import{Categories: in.Categories, Products: []catalog.ImportProduct{in.Products[3], in.Products[4]}}
+	some.Products[0].Variants = some.Products[0].Variants[:1]
+	some.Products[0].Variants[0].Source = "catalog.csv:7"
+	some.Products[1].Slug, some.Products[1].Variants = "new", some.Products[1].Variants[:1]
+	want := fmt.Sprintf("catalog.csv:7: product_slug %q is already in the catalog\ncatalog.csv:7: SKU %q is already in the catalog\n"+
+		"SKU %q is already in the catalog", some.Products[0].Slug, some.Products[0].Variants[0].SKU, some.Products[1].Variants[0].SKU)
+	if err := s.store.Load(t.Context(), some, catalog.LoadOptions{Add: true}); !errors.Is(err, catalog.ErrTaken) || err.Error() != want {
+		t.Errorf("err = %v, want %s", err, want)
+	}
 	err := s.store.Load(t.Context(), in, catalog.LoadOptions{Add: true})
-	if !errors.Is(err, catalog.ErrTaken) || !strings.Contains(err.Error(), "already exists") {
-		t.Errorf("the same products again: %v, want ErrTaken that says which", err)
+	if !errors.Is(err, catalog.ErrTaken) || strings.Count(err.Error(), "\n") != 19 {
+		t.Errorf("the same products again: %v, want the first 20 that are taken", err)
 	}
 	if n := scan[int](t, s, "SELECT count(*) FROM products"); n != 20 {
 		t.Errorf("%d products after two refusals, want 20", n)
@@ -131,5 +143,22 @@ func TestLoadAddsToKnownCategories(t *testing.T) {
 	parent := scan[id.ID](t, s, "SELECT parent_id FROM categories WHERE slug = 'furniture-hammocks'")
 	if parent != in.Categories[0].ID {
 		t.Errorf("the new category lies under %s, want the category that was there, %s", parent, in.Categories[0].ID)
+	}
+}
+
+// A request's 5 s are not enough to load and analyze a big catalog on a busy machine.
+func TestALoadHasTime(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	if limit := scan[string](t, s, "SELECT s FROM pg_roles, unnest(rolconfig) AS s WHERE rolname = 'shop_rw' AND s LIKE 'statement_timeout=%'"); limit != "statement_timeout=5s" {
+		t.Fatalf("shop_rw has %s, so the test shows nothing", limit)
+	}
+	s.exec(t, `CREATE FUNCTION in_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF current_setting('statement_timeout')::interval < '1 minute' THEN RAISE 'a statement of a load has %', current_setting('statement_timeout'); END IF;
+		RETURN NULL;
+	END $$`)
+	s.exec(t, "CREATE TRIGGER in_time AFTER INSERT ON products EXECUTE FUNCTION in_time()")
+	if err := s.store.Load(t.Context(), seed.Generate(3, 1), catalog.LoadOptions{}); err != nil {
+		t.Error(err)
 	}
 }

@@ -3,10 +3,11 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"html"
 	"math"
 	"regexp"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/readq"
@@ -20,25 +21,23 @@ type Mode string
 const (
 	Exact  Mode = "exact"  // all words, stemmed, with the operators of websearch_to_tsquery
 	Prefix Mode = "prefix" // all words, the last one unfinished
-	Fuzzy  Mode = "fuzzy"  // names that look alike
+	Fuzzy  Mode = "fuzzy"  // the words that were probably meant, or some of them
 )
 
 const (
 	// rankedHits bounds what a search ranks, countedHits what a facet counts: the
-	// most popular of all matches. Ranking a thousand takes about 10 ms.
+	// most popular of all matches.
 	rankedHits  = 1000
 	countedHits = 2000
-	// fewHits is when a search tries the last word as a prefix too. Names that only
-	// look alike are tried when there is nothing at all: two chairs that are meant
-	// beat fifty that are not.
+	// fewHits is when a search tries the last word as a prefix too. What may have been
+	// meant is tried when there is nothing at all: two chairs that were asked for beat
+	// fifty that were not.
 	fewHits = 3
-	// minFuzzy runes make a trigram that says something: "a" is in every name.
-	minFuzzy = 3
 )
 
 // SearchQuery asks for one page of a search.
 type SearchQuery struct {
-	Text   string // whatever someone typed; no text is an error
+	Text   string // whatever someone typed; no text finds nothing
 	Filter Filter
 	Facets []string // "category", "price", "option.color", ...
 	Limit  int      // 1..100
@@ -58,7 +57,8 @@ type Hit struct {
 	Product Summary `json:"product"`
 	// Score orders the hits of one search; it means nothing in another.
 	Score float64 `json:"score"`
-	// Highlight is safe HTML: escaped text with <mark> around what matched.
+	// Highlight is safe HTML: the name, and a passage of the description if the name
+	// does not have what was asked for, with <mark> around what matched.
 	Highlight string `json:"highlight"`
 }
 
@@ -74,125 +74,128 @@ type QueryInfo struct {
 
 // Search finds products. If it finds little it tries the next mode, and keeps
 // what that finds only if it is more. All pages of a search are in the mode of the
-// first. The error may be web.InvalidCursor. No text is a syntax error.
+// first. The error may be web.InvalidCursor.
 func (s *Store) Search(ctx context.Context, q SearchQuery) (SearchResult, error) {
+	q.Text = norm.NFC.String(q.Text)
 	c, err := resume(ctx, q.Cursor, relevance, q.Filter.list(relevance, q.Text))
 	if err != nil {
 		return SearchResult{}, err
 	}
-	modes, score := modesFor(q.Text), math.Inf(1)
-	if m, at, ok := parseScoreKey(c.key); ok {
-		modes, score = []Mode{m}, at
+	search, policy := searcher{store: s, query: q, after: c, score: math.Inf(1)}, s.config.Browse.Bookmarked()
+	if how, score, ok := parseScoreKey(c.key); ok {
+		how.typed = q.Text
+		search.resumed, search.score = &how, score
 	} else {
-		c.id = id.Max
+		search.after.id = id.Max
 	}
-	search, policy := searcher{s, q, c, score}, s.config.Browse.Bookmarked()
-	if len(q.Facets) == 0 && modes[0] != Fuzzy {
-		// Most searches end here, with a single statement.
-		p, err := search.page(ctx, s.db.Read(policy), modes[0])
+	if len(q.Facets) == 0 {
+		p, err := search.best(ctx, s.db.Read(policy)) // most searches are a single statement
 		if err != nil {
 			return SearchResult{}, err
 		}
-		if p.enough(q.Limit) || len(modes) == 1 {
-			return search.result(ctx, p, nil), nil
-		}
+		return search.result(ctx, p, nil), nil
 	}
-	var best found
+	var p found
 	var facets []Facet
 	err = s.db.Snapshot(ctx, policy, func(ctx context.Context, r *readq.Queries) error {
-		best, facets, err = search.all(ctx, r, modes)
+		if p, err = search.best(ctx, r); err == nil {
+			facets, err = search.facets(ctx, r, p.how)
+		}
 		return err
 	})
 	if err != nil {
 		return SearchResult{}, err
 	}
-	return search.result(ctx, best, facets), nil // after the snapshot: how far it saw is known now
+	return search.result(ctx, p, facets), nil // after the snapshot: how far it saw is known now
 }
 
-// modesFor: who writes operators means them, and the other modes have none.
-func modesFor(text string) []Mode {
-	modes := []Mode{Exact}
-	if operators.MatchString(text) {
-		return modes
-	}
-	if prefixQuery(text, "") != "" {
-		modes = append(modes, Prefix)
-	}
-	if letters(text) >= minFuzzy {
-		modes = append(modes, Fuzzy)
-	}
-	return modes
+// A way of searching is a mode with the text that it takes.
+type way struct {
+	mode  Mode
+	typed string     // Exact and Prefix: what was typed
+	meant correction // Fuzzy
 }
 
-// operators are those of websearch_to_tsquery.
+// asked is what the statements take. The last word is one that is not finished, ""
+// in all modes but Prefix.
+func (w way) asked() (text, last string) {
+	switch w.mode {
+	case Prefix:
+		if all := words(w.typed); len(all) > 0 {
+			return strings.Join(all[:len(all)-1], " "), all[len(all)-1]
+		}
+	case Fuzzy:
+		return w.meant.websearch(), ""
+	}
+	return w.typed, ""
+}
+
+// operators are those of websearch_to_tsquery. Who writes them means them, and the
+// other modes have none.
 var operators = regexp.MustCompile(`(?i)"|(^|\s)-|\sor\s`)
 
 // A searcher is one search with its cursor decoded.
 type searcher struct {
-	store *Store
-	query SearchQuery
-	after cursor
-	score float64
+	store   *Store
+	query   SearchQuery
+	after   cursor
+	score   float64
+	resumed *way // that of the pages before, nil on the first
+}
+
+func (s searcher) first() way {
+	if s.resumed != nil {
+		return *s.resumed
+	}
+	return way{mode: Exact, typed: s.query.Text}
 }
 
 // A found page has a row more than was asked for if there is another page.
 type found struct {
-	mode Mode
+	how  way
 	rows []readq.SearchPageRow
 	hits int64 // those that were ranked, on all pages
 }
 
 func (f found) enough(limit int) bool { return len(f.rows) >= min(fewHits, limit) }
 
-// all tries the modes and counts the facets in one snapshot.
-func (s searcher) all(ctx context.Context, r *readq.Queries, modes []Mode) (found, []Facet, error) {
-	if err := r.LoosenWordSimilarity(ctx); err != nil {
-		return found{}, nil, fmt.Errorf("loosen word similarity: %w", err)
+// best tries one mode after the other.
+func (s searcher) best(ctx context.Context, r *readq.Queries) (found, error) {
+	best, err := s.page(ctx, r, s.first())
+	if err != nil || best.enough(s.query.Limit) || s.resumed != nil || operators.MatchString(s.query.Text) || letters(s.query.Text) == 0 {
+		return best, err
 	}
-	var best found
-	for _, m := range modes {
-		if m == Fuzzy && best.hits > 0 {
-			break
-		}
-		f, err := s.page(ctx, r, m)
-		if err != nil {
-			return found{}, nil, err
-		}
-		if best.mode == "" || f.hits > best.hits {
-			best = f
-		}
-		if best.enough(s.query.Limit) {
-			break
-		}
-	}
-	facets, err := s.facets(ctx, r, best.mode)
+	p, err := s.page(ctx, r, way{mode: Prefix, typed: s.query.Text})
 	if err != nil {
-		return found{}, nil, err
+		return found{}, err
 	}
-	return best, facets, nil
+	if p.hits > best.hits {
+		best = p
+	}
+	if best.hits > 0 {
+		return best, nil
+	}
+	meant, err := correct(ctx, r, s.query.Text)
+	if err != nil || len(meant.words) == 0 {
+		return best, err
+	}
+	return s.page(ctx, r, way{mode: Fuzzy, meant: meant})
 }
 
-// headlineOptions are those of ts_headline. The marks are private-use characters
-// and not tags: ts_headline drops what looks like a tag but escapes nothing, so
-// ours come after the escaping.
-const headlineOptions = "MinWords=8, MaxWords=24, StartSel=\ue000, StopSel=\ue001"
-
-var marks = strings.NewReplacer("\ue000", "<mark>", "\ue001", "</mark>")
-
-func (s searcher) page(ctx context.Context, r *readq.Queries, m Mode) (found, error) {
+func (s searcher) page(ctx context.Context, r *readq.Queries, how way) (found, error) {
 	f, options := s.query.Filter, s.query.Filter.optionParams()
+	text, last := how.asked()
 	rows, err := r.SearchPage(ctx, readq.SearchPageParams{
-		Mode: string(m), Text: s.query.Text, Prefix: prefixQuery(s.query.Text, ""),
-		Headline: headlineOptions,
+		Text: text, Last: last,
 		Category: f.Category, PriceMin: f.PriceMin, PriceMax: f.PriceMax, InStock: f.InStock,
 		Option1: options[0], Option2: options[1], Option3: options[2], Option4: options[3],
 		AfterScore: s.score, AfterID: s.after.id,
 		MaxHits: rankedHits, MaxRows: int32(s.query.Limit + 1),
 	})
 	if err != nil {
-		return found{}, fmt.Errorf("search (%s): %w", m, err)
+		return found{}, fmt.Errorf("search (%s): %w", how.mode, err)
 	}
-	result := found{mode: m, rows: rows}
+	result := found{how: how, rows: rows}
 	if len(rows) > 0 {
 		result.hits = rows[0].Hits
 	}
@@ -202,29 +205,33 @@ func (s searcher) page(ctx context.Context, r *readq.Queries, m Mode) (found, er
 func (s searcher) result(ctx context.Context, f found, facets []Facet) SearchResult {
 	result := SearchResult{
 		Hits: []Hit{}, Facets: facets,
-		Query: QueryInfo{Q: s.query.Text, Mode: f.mode, Capped: f.hits >= rankedHits},
+		Query: QueryInfo{Q: s.query.Text, Mode: f.how.mode, Capped: f.hits >= rankedHits},
 	}
-	if f.mode == Fuzzy {
-		result.Query.Suggestion = suggestion(s.query.Text, f.rows)
+	if f.how.mode == Fuzzy {
+		result.Query.Suggestion = f.how.meant.suggestion(s.query.Text)
+	}
+	if len(f.rows) == 0 {
+		return result
 	}
 	more := len(f.rows) > s.query.Limit
 	if more {
 		f.rows = f.rows[:s.query.Limit]
 	}
+	marks := newMarker(f.rows[0].Query)
 	for _, r := range f.rows {
-		result.Hits = append(result.Hits, s.hit(r))
+		result.Hits = append(result.Hits, s.hit(r, marks))
 	}
 	if more {
 		last := f.rows[len(f.rows)-1]
 		next := s.after
-		next.key, next.id = scoreKey(f.mode, last.Score), last.ID
+		next.key, next.id = scoreKey(f.how, last.Score), last.ID
 		next.bookmark = fresh.CarrierFrom(ctx).Bookmark()
 		result.Next = next.String()
 	}
 	return result
 }
 
-func (s searcher) hit(r readq.SearchPageRow) Hit {
+func (s searcher) hit(r readq.SearchPageRow, marks marker) Hit {
 	return Hit{
 		Product: s.store.summary(listRow{
 			ID: r.ID, Slug: r.Slug, Name: r.Name, PriceMin: r.PriceMin, PriceMax: r.PriceMax,
@@ -232,6 +239,6 @@ func (s searcher) hit(r readq.SearchPageRow) Hit {
 			CategorySlug: r.CategorySlug, CategoryName: r.CategoryName,
 		}),
 		Score:     r.Score,
-		Highlight: marks.Replace(html.EscapeString(r.Headline)),
+		Highlight: marks.highlight(r.Name, r.Description),
 	}
 }

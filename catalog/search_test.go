@@ -100,7 +100,7 @@ func TestHighlightIsSafe(t *testing.T) {
 	t.Parallel()
 	s := newSearchShop(t)
 	got := fetch[searchAnswer](t, s, query("/v1/search", "q", "odd"))
-	if len(got.Data) != 1 || got.Data[0].Highlight != " <mark>Odd</mark>  &amp; 3 &lt; 4 Lamp. Escaped." {
+	if len(got.Data) != 1 || got.Data[0].Highlight != "&lt;b&gt;<mark>Odd</mark>&lt;/b&gt; &amp; 3 &lt; 4 Lamp" {
 		t.Errorf("got %+v", got.Data)
 	}
 }
@@ -174,7 +174,7 @@ func TestFacetsKeepTheirPromise(t *testing.T) {
 func TestSearchPages(t *testing.T) {
 	t.Parallel()
 	s, _ := newLoadedShop(t, 300)
-	for _, q := range []string{"chair", "walnu", "walnt chiar"} {
+	for _, q := range []string{"chair", "walnu", "chiar", "walnut chair bicycle lamp"} {
 		whole := fetch[searchAnswer](t, s, query("/v1/search", "q", q, "limit", "100"))
 		if len(whole.Data) < 5 || whole.Page.NextCursor != nil {
 			t.Fatalf("q=%s: %d products, want one page with some", q, len(whole.Data))
@@ -205,11 +205,7 @@ func TestSearchPages(t *testing.T) {
 func TestAnyTextIsHarmless(t *testing.T) {
 	t.Parallel()
 	s := newSearchShop(t)
-	for _, q := range []string{
-		"'", `"`, `\`, "%", "_", "a:*", "!!!", "& | !", "(((", "<->", "the", "-", "--", "or", "-chair", "😀",
-		"é̂", "大家", "' OR 1=1 --", "$1", ":*A", "''':*", `\x`, "\ue000mark\ue001", strings.Repeat("ab ", 33),
-		strings.Repeat("大", 100), "<script>", "²", "ﬁn", "İ", "x <2> y",
-	} {
+	for _, q := range catalog.SearchTexts {
 		for _, path := range []string{"/v1/search", "/v1/search/suggest"} {
 			if w := s.get(t, query(path, "q", q)); w.Code != http.StatusOK {
 				t.Errorf("GET %s?q=%q: %d %s", path, q, w.Code, w.Body)

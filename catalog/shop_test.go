@@ -28,7 +28,7 @@ type shop struct {
 	admin   *pgx.Conn
 }
 
-func newShop(t *testing.T) *shop {
+func newShop(t testing.TB) *shop {
 	t.Helper()
 	env := dbtest.New(t)
 	s := &shop{Env: env, store: catalog.New(env.DB, catalog.DefaultConfig()), admin: env.Admin(t, env.Primary())}
@@ -48,7 +48,7 @@ func newLoadedShop(t *testing.T, products int) (*shop, catalog.Import) {
 	return s, in
 }
 
-func (s *shop) load(t *testing.T, in catalog.Import) {
+func (s *shop) load(t testing.TB, in catalog.Import) {
 	t.Helper()
 	if err := s.store.Load(t.Context(), in, catalog.LoadOptions{}); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func (s *shop) load(t *testing.T, in catalog.Import) {
 	s.CatchUp(t)
 }
 
-func (s *shop) exec(t *testing.T, sql string, args ...any) {
+func (s *shop) exec(t testing.TB, sql string, args ...any) {
 	t.Helper()
 	if _, err := s.admin.Exec(context.Background(), sql, args...); err != nil {
 		t.Fatal(err)

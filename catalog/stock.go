@@ -144,6 +144,7 @@ func TakeTx(ctx context.Context, q *writeq.Queries, lines []OrderLine) error {
 		take.OrderIds = append(take.OrderIds, line.OrderID)
 		take.VariantIds = append(take.VariantIds, line.VariantID)
 		take.Quantities = append(take.Quantities, int32(line.Quantity))
+		take.MovementIds = append(take.MovementIds, id.New())
 	}
 	taken, err := q.TakeStock(ctx, take)
 	if err != nil {
@@ -175,6 +176,7 @@ func RestockTx(ctx context.Context, q *writeq.Queries, kind ReturnKind, lines []
 		back.OrderIds = append(back.OrderIds, line.OrderID)
 		back.VariantIds = append(back.VariantIds, line.VariantID)
 		back.Quantities = append(back.Quantities, int32(line.Quantity))
+		back.MovementIds = append(back.MovementIds, id.New())
 	}
 	// Without this, the UPDATE would lock in the order of its plan.
 	if _, err := q.LockVariants(ctx, back.VariantIds); err != nil {

@@ -11,6 +11,8 @@ import (
 	"embed"
 	_ "embed" // for RolesSQL
 	"fmt"
+	"io/fs"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -58,4 +60,34 @@ func Up(ctx context.Context, dsn string) (int, error) {
 	defer provider.Close()
 	applied, err := provider.Up(ctx)
 	return len(applied), err
+}
+
+// Needed is the version of the newest migration: the schema that this program was
+// made for.
+func Needed() int64 {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil || len(names) == 0 {
+		panic("migrations: none is compiled in")
+	}
+	version, err := goose.NumericComponent(slices.Max(names))
+	if err != nil {
+		panic(err) // the name of a file of ours
+	}
+	return version
+}
+
+// Applied returns the version of the newest migration that a node has, 0 for none, and
+// also below version 6, which first allowed the shop's roles to ask. It fails only when
+// the node does not answer.
+func Applied(ctx context.Context, node interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) (version int64, err error) {
+	var may *bool // NULL: there is no such table
+	err = node.QueryRow(ctx, "SELECT has_table_privilege(to_regclass('goose_db_version'), 'SELECT')").Scan(&may)
+	if err != nil || may == nil || !*may {
+		return 0, err
+	}
+	err = node.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&version)
+	return version, err
 }

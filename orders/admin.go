@@ -134,8 +134,7 @@ func (s *Store) AdjustStockOnce(ctx context.Context, k Key, a catalog.Adjustment
 		}
 		return render(movement)
 	}
-	nothing := func(context.Context, *writeq.Queries) error { return nil }
-	return s.once(ctx, k, work, nothing)
+	return s.once(ctx, k, work, nothingMore)
 }
 
 // staff is the caller of an admin's idempotency keys, by the name of the admin key

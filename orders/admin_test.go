@@ -305,6 +305,9 @@ func TestNoAdjustmentIsLost(t *testing.T) {
 			r.decode(&said)
 			switch r.Code {
 			case 201:
+				if said.After != expected+1 {
+					t.Errorf("from the expected %d to %d: somebody else came between", expected, said.After)
+				}
 				expected, done = said.After, done+1
 			case 409:
 				expected = said.Stock

@@ -139,6 +139,9 @@ func TestIfMatch(t *testing.T) {
 	if got := c.do(t, "DELETE", path, nil, "If-Match", `"5"`).want(200, "").Header().Get("ETag"); got != `"6"` {
 		t.Errorf("ETag %s after six versions", got)
 	}
+	for _, ignored := range []string{`"5"`, `W/"6"`, `6`, `*`} { // nothing is changed by reading
+		c.do(t, "GET", cartPath(cart), nil, "If-Match", ignored).want(200, "")
+	}
 }
 
 func TestLimitsOfACart(t *testing.T) {

@@ -37,11 +37,23 @@ type CheckoutForm struct {
 func (s *Store) Checkout(ctx context.Context, k Key, at CartRef, form CheckoutForm,
 	render func(Order) (Answer, error),
 ) (Answer, error) {
-	ask := checkoutAsk{key: k, at: at, form: form, render: render}
-	if s.combiner == nil {
-		return s.checkoutAlone(ctx, ask, nil)
+	var placed []Item
+	ask := checkoutAsk{key: k, at: at, form: form, render: func(order Order) (Answer, error) {
+		placed = order.Items
+		return render(order)
+	}}
+	answer, err := s.checkout(ctx, ask)
+	if err == nil && !answer.Replayed {
+		s.sold.add(placed)
 	}
-	return s.combiner.checkout(ctx, ask)
+	return answer, err
+}
+
+func (s *Store) checkout(ctx context.Context, ask checkoutAsk) (Answer, error) {
+	if s.combiner != nil {
+		return s.combiner.checkout(ctx, ask)
+	}
+	return s.checkoutAlone(ctx, ask, nil)
 }
 
 // checkoutAsk is what Checkout was asked for.

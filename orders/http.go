@@ -144,8 +144,9 @@ func (h handlers) createCart(w http.ResponseWriter, r *http.Request) error {
 	return sendCart(w, http.StatusCreated, cart)
 }
 
-// cart has an ETag for If-Match but answers no If-None-Match: the version does not
-// count the catalog's prices and stock, so a 304 would keep old ones on screen.
+// cart has an ETag, for the If-Match of those who change the cart. It heeds no
+// condition itself: the version does not count the catalog's prices and stock, so a
+// 304 would keep old ones on screen.
 func (h handlers) cart(w http.ResponseWriter, r *http.Request) error {
 	at, err := cartRef(r)
 	if err != nil {
@@ -161,7 +162,7 @@ func (h handlers) cart(w http.ResponseWriter, r *http.Request) error {
 // addItem adds, so without a key a repeat adds twice. Who will not keep a key sets
 // the quantity with PUT instead.
 func (h handlers) addItem(w http.ResponseWriter, r *http.Request) error {
-	at, err := cartRef(r)
+	at, err := cartEdit(r)
 	if err != nil {
 		return err
 	}
@@ -216,7 +217,7 @@ func (h handlers) removeItem(w http.ResponseWriter, r *http.Request) error {
 // first what makes the repeat safe. A form that is refused is not kept under its
 // key, so the corrected one may use the key again.
 func (h handlers) checkout(w http.ResponseWriter, r *http.Request) error {
-	at, err := cartRef(r)
+	at, err := cartEdit(r)
 	if err != nil {
 		return err
 	}

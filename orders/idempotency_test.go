@@ -13,6 +13,7 @@ import (
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/id"
 )
 
 // TestReplayIsTheSameAnswer also holds the replay to writing: a commit that
@@ -101,7 +102,7 @@ func TestFinalFailuresAreKept(t *testing.T) {
 		t.Errorf("first answer, replayed %v (-want +got):\n%s", replayed, diff)
 	}
 	s.exec(t, admin, "UPDATE variants SET stock_quantity = 10 WHERE id = $1", variant)
-	s.exec(t, admin, "INSERT INTO stock_movements (variant_id, kind, delta, before, after) VALUES ($1, 'adjustment', 9, 1, 10)", variant)
+	s.exec(t, admin, "INSERT INTO stock_movements (id, variant_id, kind, delta, before, after) VALUES ($1, $2, 'adjustment', 9, 1, 10)", id.New(), variant)
 	second, replayed := send(form(), "short", "insufficient_stock")
 	if diff := cmp.Diff(shortage, second.Lines); diff != "" || !replayed {
 		t.Errorf("second answer, replayed %v (-want +got):\n%s", replayed, diff)

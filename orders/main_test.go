@@ -256,6 +256,7 @@ func (s *shop) audit(t *testing.T) {
 			WHERE (SELECT array_agg(concat(kind, ' ', delta)) FROM stock_movements m
 				WHERE m.order_id = l.order_id AND m.variant_id = l.variant_id AND kind <> 'checkout')
 			IS DISTINCT FROM CASE WHEN o.status IN ('cancelled', 'expired') THEN ARRAY[concat(o.status, ' ', l.quantity)] END`,
+		"movements whose id is no UUIDv7": `SELECT count(*) FROM stock_movements WHERE kind <> 'initial' AND substr(id::text, 15, 1) <> '7'`,
 		"orders whose payments do not fit their status": `SELECT count(*) FROM orders o
 			WHERE NOT CASE (SELECT coalesce(string_agg(outcome, ' ' ORDER BY outcome), '') FROM payments p
 					WHERE p.order_id = o.id AND outcome <> 'declined')

@@ -212,9 +212,38 @@ func TestForeignCursor(t *testing.T) {
 	}
 }
 
+// A token has one spelling, and what is kept of it is not the token.
+func FuzzParseShopper(f *testing.F) {
+	_, token := newShopper()
+	for _, seed := range []string{
+		"", token, token[:42], token + "A", token + "=", strings.ToLower(token), strings.Repeat("A", 43), strings.Repeat("A", 42) + "B",
+		strings.Repeat("-", 43), strings.Repeat("+", 43), "\n" + token[1:], strings.Repeat("é", 22), "Bearer " + token,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		who, err := ParseShopper(token)
+		if err != nil {
+			if err != ErrUnauthorized || who != (Shopper{}) { // as it is: an error that wraps could quote the token
+				t.Fatalf("%q: %v, %v", token, who, err)
+			}
+			return
+		}
+		secret, err := base64.RawURLEncoding.DecodeString(token)
+		if err != nil || len(secret) != tokenBytes || base64.RawURLEncoding.EncodeToString(secret) != token || who.digest != sha256.Sum256(secret) {
+			t.Errorf("%q is taken: %v", token, err)
+		}
+	})
+}
+
 func FuzzCursor(f *testing.F) {
 	who, _ := newShopper()
-	f.Add(newest.cursor(who, ""))
+	other, _ := newShopper()
+	for _, seed := range []string{
+		newest.cursor(who, ""), newest.cursor(who, "paid"), newest.cursor(other, ""), place{}.cursor(who, ""), "", "AAAA", strings.Repeat("A", 5000),
+	} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		p, err := parseCursor(s, who, "")
 		if err == nil && s != "" && p.cursor(who, "") != s {

@@ -16,6 +16,7 @@ import (
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/id"
+	"example.com/leeway/internal/web"
 )
 
 func orderPath(o Order) string { return "/v1/orders/" + o.ID.String() }
@@ -143,8 +144,9 @@ func TestPaymentBody(t *testing.T) {
 			got = outcomeDeclined
 		}
 		if strings.HasPrefix(want, "/") {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v, want an error at %s", body, err, want)
+			p, ok := errors.AsType[*web.Problem](err)
+			if !ok || len(p.Errors) != 1 || p.Errors[0].Pointer != want {
+				t.Errorf("%s: %+v, want an error at %s", body, err, want)
 			}
 		} else if err != nil || got != want || p.Method != MethodTest {
 			t.Errorf("%s: %+v, %v; want %s", body, p, err, want)

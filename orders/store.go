@@ -43,6 +43,7 @@ func DefaultConfig() Config {
 type Store struct {
 	db       *db.DB
 	config   Config
+	sold     sold
 	combiner *combiner // nil: every checkout is alone
 }
 

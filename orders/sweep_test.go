@@ -123,24 +123,21 @@ func TestTwoSweepersTakeDisjointBatches(t *testing.T) {
 	}
 	s.overdue(t)
 	second := New(db.New(s.NewRouter(t, s.Config())), DefaultConfig())
-	taken := func(q *writeq.Queries) (ids []id.ID) {
-		rows, err := q.ExpireOrders(t.Context(), writeq.ExpireOrdersParams{MaxOrders: batch, Reason: "test"})
+	taken := func(q *writeq.Queries, but []id.ID) []id.ID {
+		ids, err := q.LockDueOrders(t.Context(), writeq.LockDueOrdersParams{MaxOrders: batch, But: but})
 		if err != nil {
 			t.Fatal(err)
-		}
-		for _, r := range rows {
-			ids = append(ids, r.OrderID)
 		}
 		return ids
 	}
 	var first, meanwhile []id.ID
 	stop := errors.New("stop")
 	err := s.DB.Write(t.Context(), func(_ context.Context, q *writeq.Queries) error {
-		first = taken(q)
+		first = taken(q, []id.ID{})
 		if n, err := second.ExpireOrders(t.Context()); n != all-batch || err != nil {
 			t.Errorf("beside another sweeper: %d orders expired, %v; want %d", n, err, all-batch)
 		}
-		meanwhile = taken(q)
+		meanwhile = taken(q, first)
 		return stop // and what it took is free again
 	})
 	if !errors.Is(err, stop) || len(first) != batch || len(meanwhile) != 0 {
@@ -183,12 +180,12 @@ func TestManySweepersShareTheWork(t *testing.T) {
 	var expired atomic.Int32
 	together(sweepers, func(i int) {
 		for {
-			n, err := instances[i].expireBatch(t.Context(), 7)
+			taken, err := instances[i].expireBatch(t.Context(), 7, []id.ID{})
 			if err != nil {
 				t.Error(err)
 			}
-			expired.Add(int32(n))
-			if n == 0 {
+			expired.Add(int32(len(taken)))
+			if len(taken) == 0 {
 				return
 			}
 		}
@@ -251,6 +248,47 @@ func TestAFailedSweepHasDoneNothing(t *testing.T) {
 	}
 	if n, err := s.store.ExpireOrders(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d expired, %v", n, err)
+	}
+	s.audit(t)
+}
+
+// TestOneOrderKeepsNoOtherWaiting: of more orders than a batch has, two cannot be
+// expired: the stock of one would overflow, and that of the other was returned by hand.
+// They come first, and again in each sweep.
+func TestOneOrderKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	const healthy, bad = expireBatch + 5, 2
+	s := newShop(t)
+	good, full := s.variant(t, 450, 500), s.variant(t, 450, 500)
+	var placed []id.ID
+	for _, v := range []id.ID{full, good} {
+		_, order := s.newOrder(t, ItemInput{v, 1})
+		placed = append(placed, order.ID)
+	}
+	together(5, func(int) {
+		for range healthy / 5 {
+			s.newOrder(t, ItemInput{good, 1})
+		}
+	})
+	s.overdue(t)
+	admin := s.Admin(t, s.Primary())
+	s.exec(t, admin, "UPDATE orders SET expires_at = expires_at - interval '1 hour' WHERE id = ANY ($1)", placed)
+	s.exec(t, admin, "UPDATE variants SET stock_quantity = 2147483647 WHERE id = $1", full)
+	s.exec(t, admin, `INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
+		SELECT variant_id, order_id, 'expired', quantity, 0, quantity FROM order_lines WHERE order_id = $1`, placed[1])
+
+	n, err := s.store.ExpireOrders(t.Context())
+	if n != healthy || err == nil || !strings.Contains(err.Error(), placed[0].String()) {
+		t.Errorf("%d orders expired, %v; want %d and a word of order %s", n, err, healthy, placed[0])
+	}
+	if n := one[int](t, s, "SELECT count(*) FROM orders WHERE status = 'pending_payment' AND id = ANY ($1)", placed); n != bad {
+		t.Errorf("%d of %d orders that cannot be expired are as before", n, bad)
+	}
+	// Repaired, they are expired like any other.
+	s.exec(t, admin, "UPDATE variants SET stock_quantity = 499 WHERE id = $1", full)
+	s.exec(t, admin, "DELETE FROM stock_movements WHERE order_id = $1 AND kind = 'expired'", placed[1])
+	if n, err := s.store.ExpireOrders(t.Context()); n != bad || err != nil {
+		t.Errorf("%d orders expired, %v; want %d", n, err, bad)
 	}
 	s.audit(t)
 }
@@ -406,7 +444,7 @@ func TestPaymentAndSweeperMeet(t *testing.T) {
 	c, placed = s.newOrder(t, ItemInput{variant, 1})
 	s.overdue(t, placed.ID)
 	err := s.DB.Write(t.Context(), func(ctx context.Context, q *writeq.Queries) error {
-		rows, err := q.ExpireOrders(ctx, writeq.ExpireOrdersParams{MaxOrders: 1, Reason: "test"})
+		rows, err := q.ExpireOrders(ctx, writeq.ExpireOrdersParams{Ids: []id.ID{placed.ID}, Reason: "test"})
 		if err != nil || len(rows) != 1 {
 			t.Errorf("%d lines expired, %v", len(rows), err)
 		}

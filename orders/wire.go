@@ -48,13 +48,20 @@ func optionalShopper(r *http.Request) (*Shopper, error) {
 	return &who, err
 }
 
-// cartRef reads token, path and If-Match, in this order: who is not known is
-// told nothing about the rest.
+// cartRef reads token and path, in this order: who is not known is told nothing
+// about the rest.
 func cartRef(r *http.Request) (at CartRef, err error) {
 	if at.Shopper, err = shopper(r); err != nil {
 		return CartRef{}, err
 	}
-	if at.ID, err = web.PathID(r, "id"); err != nil {
+	at.ID, err = web.PathID(r, "id")
+	return at, err
+}
+
+// cartEdit is cartRef for those who change the cart, and may say which version.
+func cartEdit(r *http.Request) (CartRef, error) {
+	at, err := cartRef(r)
+	if err != nil {
 		return CartRef{}, err
 	}
 	at.Version, _, err = web.IfMatch(r) // absent and * are 0: any version
@@ -62,7 +69,7 @@ func cartRef(r *http.Request) (at CartRef, err error) {
 }
 
 func itemRef(r *http.Request) (CartRef, id.ID, error) {
-	at, err := cartRef(r)
+	at, err := cartEdit(r)
 	if err != nil {
 		return CartRef{}, id.ID{}, err
 	}

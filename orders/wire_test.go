@@ -67,13 +67,33 @@ func TestCheckoutBody(t *testing.T) {
 	}
 }
 
+// What is taken is an order that the schema takes.
 func FuzzCheckoutBody(f *testing.F) {
-	f.Add([]byte(`{"email":"a@b","shipping_address":{"name":"a"},"expected_total":{"amount":9223372036854775808}}`))
+	const good = `{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1","country":"GB"}}`
+	for _, seed := range []string{
+		good, good[:40], `{}`, `null`, `[]`, good + good, strings.Replace(good, "GB", "gb", 1), strings.Replace(good, "Ada", "\\u0000", 1),
+		strings.Replace(good, `"city"`, `"City"`, 1), strings.Replace(good, "}}", `},"expected_total":{"amount":0,"currency":"EUR"}}`, 1),
+		strings.Replace(good, "}}", `},"expected_total":{"amount":-1,"currency":"eur"}}`, 1), strings.Replace(good, "London", strings.Repeat("x", 101), 1),
+		`{"email":"a@b","shipping_address":{"name":"a"},"expected_total":{"amount":9223372036854775808}}`,
+	} {
+		f.Add([]byte(seed))
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, err := checkoutBody(body, "EUR")
-		var problem *web.Problem
-		if err != nil && (!errors.As(err, &problem) || problem.Status < 400 || problem.Status > 499) {
-			t.Errorf("%q: %v", body, err)
+		form, err := checkoutBody(body, "EUR")
+		if err != nil {
+			if problem, ok := errors.AsType[*web.Problem](err); !ok || problem.Status < 400 || problem.Status > 499 {
+				t.Errorf("%q: %v", body, err)
+			}
+			return
+		}
+		a := form.ShippingAddress
+		for _, text := range []string{form.Email, a.Name, a.Line1, a.Line2, a.City, a.PostalCode, a.Region} {
+			if !web.CleanText(text, "") || len(text) > 4*200 {
+				t.Errorf("%q has %q", body, text)
+			}
+		}
+		if !strings.Contains(form.Email, "@") || !isCountry(a.Country) || form.ExpectedTotal != nil && (form.ExpectedTotal.Amount < 0 || form.ExpectedTotal.Currency != "EUR") {
+			t.Errorf("%q is taken as %+v", body, form)
 		}
 	})
 }

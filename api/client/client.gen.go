@@ -83,6 +83,7 @@ const (
 const (
 	Detached  ReplicaNodeState = "detached"
 	Down      ReplicaNodeState = "down"
+	Foreign   ReplicaNodeState = "foreign"
 	Lagging   ReplicaNodeState = "lagging"
 	Streaming ReplicaNodeState = "streaming"
 	Writable  ReplicaNodeState = "writable"
@@ -440,7 +441,7 @@ type Checkout struct {
 
 // Facet Example: {"capped":false,"kind":"terms","name":"category","values":[{"count":12,"label":"Chairs","selected":false,"value":"chairs"}]}
 type Facet struct {
-	// Capped More matched than were counted, so the counts are lower bounds.
+	// Capped The text has more products than were counted, so the counts are lower bounds.
 	Capped bool         `json:"capped"`
 	Kind   FacetKind    `json:"kind"`
 	Name   string       `json:"name"`
@@ -452,10 +453,12 @@ type FacetKind string
 
 // FacetValue Example: {"count":12,"label":"Chairs","selected":false,"value":"chairs"}
 type FacetValue struct {
-	// Count How many products choosing it would leave.
-	Count    int64  `json:"count"`
-	Label    string `json:"label"`
-	Selected bool   `json:"selected"`
+	// Count How many products would be left if this were chosen and nothing else of its facet.
+	Count int64  `json:"count"`
+	Label string `json:"label"`
+
+	// Selected The filters of the request have chosen it. A price band is, if they are just that band.
+	Selected bool `json:"selected"`
 
 	// Value For the filter of the same name; of a range, `min..max`, both inclusive.
 	Value string `json:"value"`
@@ -925,22 +928,27 @@ type ReplicaNode struct {
 	// Example: 0/3007B48
 	ReplayLsn *LSN `json:"replay_lsn,omitempty"`
 
-	// State `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary.
+	// State `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary, `foreign` of another cluster.
 	State     ReplicaNodeState `json:"state"`
 	SyncState *string          `json:"sync_state,omitempty"`
 	Timeline  *int64           `json:"timeline,omitempty"`
 }
 
-// ReplicaNodeState `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary.
+// ReplicaNodeState `lagging` is behind the browse budget, `detached` on a timeline of its own or nothing proven, `writable` a second primary, `foreign` of another cluster.
 type ReplicaNodeState string
 
-// Replication Example: {"alarms":[],"budgets":{"browse":5000,"session":1000},"counters":{"commit_unknown":0},"primary":{"flush_lsn":"0/3007B48","name":"primary","timeline":1},"reads":{"primary":{"token":3},"replica-1":{"replica":1204}},"replicas":[{"bound_ms":12,"fully_synced":true,"lag_bytes":0,"name":"replica-1","replay_lsn":"0/3007B48","state":"streaming","sync_state":"quorum","timeline":1}],"sync":{"mode":"ANY 1 (\"replica-1\",\"replica-2\")","quorum":1,"standbys":[{"flush_lsn":"0/3007B48","name":"replica-1","state":"streaming","sync_state":"quorum"}]},"verdict":"good"}
+// Replication Example: {"alarms":[],"at":"2026-05-04T10:00:00.25Z","budgets":{"browse":5000,"session":1000},"counters":{"commit_unknown":0,"orders_placed":310,"units_sold":466},"primary":{"flush_lsn":"0/3007B48","name":"primary","timeline":1},"reads":{"primary":{"token":3},"replica-1":{"replica":1204}},"replicas":[{"bound_ms":12,"fully_synced":true,"lag_bytes":0,"name":"replica-1","replay_lsn":"0/3007B48","state":"streaming","sync_state":"quorum","timeline":1}],"sync":{"mode":"ANY 1 (\"replica-1\",\"replica-2\")","quorum":1,"standbys":[{"flush_lsn":"0/3007B48","name":"replica-1","state":"streaming","sync_state":"quorum"}]},"verdict":"good"}
 type Replication struct {
 	// Alarms What is wrong, worst first.
 	Alarms []Alarm `json:"alarms"`
 
+	// At When the shop looked.
+	At time.Time `json:"at"`
+
 	// Budgets In milliseconds, by name.
-	Budgets  map[string]int64   `json:"budgets"`
+	Budgets map[string]int64 `json:"budgets"`
+
+	// Counters Totals of this process since its start. `orders_placed` and `units_sold` are of orders that were acknowledged at the first try.
 	Counters map[string]float64 `json:"counters"`
 
 	// Primary null when none answers.
@@ -960,7 +968,7 @@ type ReplicationVerdict string
 
 // SearchHit Example: {"highlight":"\u003cmark\u003eOak\u003c/mark\u003e \u003cmark\u003echair\u003c/mark\u003e","product":{"category":{"name":"Chairs","slug":"chairs"},"created_at":"2026-05-01T09:30:00Z","id":"0198c0de-1000-7000-8000-000000000001","in_stock":true,"name":"Oak chair","price_range":{"max":{"amount":19900,"currency":"EUR"},"min":{"amount":19900,"currency":"EUR"}},"slug":"oak-chair"},"score":0.66}
 type SearchHit struct {
-	// Highlight Safe HTML, in which `<mark>` is around what matched.
+	// Highlight Safe HTML: the name, with `<mark>` around what matched, and after `…` a passage of the description if a word was found only there.
 	Highlight string `json:"highlight"`
 
 	// Product Example: {"category":{"name":"Chairs","slug":"chairs"},"created_at":"2026-05-01T09:30:00Z","id":"0198c0de-1000-7000-8000-000000000001","in_stock":true,"name":"Oak chair","price_range":{"max":{"amount":24900,"currency":"EUR"},"min":{"amount":19900,"currency":"EUR"}},"slug":"oak-chair"}
@@ -977,15 +985,15 @@ type SearchInfo struct {
 	// Capped More matched than were ranked, and the least popular are missing.
 	Capped bool `json:"capped"`
 
-	// Mode All words, all words with the last one unfinished, or names that look alike.
+	// Mode All words, all words with the last one unfinished, or what was probably meant.
 	Mode SearchInfoMode `json:"mode"`
 	Q    string         `json:"q"`
 
-	// Suggestion The text as it was probably meant.
+	// Suggestion The text as it was probably meant, to be searched for instead. Only fuzzy searches have one.
 	Suggestion *string `json:"suggestion"`
 }
 
-// SearchInfoMode All words, all words with the last one unfinished, or names that look alike.
+// SearchInfoMode All words, all words with the last one unfinished, or what was probably meant.
 type SearchInfoMode string
 
 // SearchPage Example: {"data":[],"facets":[{"capped":false,"kind":"terms","name":"option.color","values":[]}],"page":{"limit":24,"next_cursor":null},"query":{"capped":false,"mode":"exact","q":"oak chair","suggestion":null}}
@@ -1568,7 +1576,7 @@ type ClientInterface interface {
 
 	// GetReadiness What can be served
 	//
-	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1932,14 +1940,36 @@ type ClientInterface interface {
 
 	// SearchProducts Search products
 	//
-	// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+	// Products by relevance, by the words of their names, options and descriptions.
+	// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+	// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+	// between two words, and none is a wildcard.
+	//
+	// Without operators, a search that finds fewer than three products tries the last
+	// word as one that is not finished. One that finds nothing tries what was probably
+	// meant. A word that nothing has becomes the one of the catalog that is spelled
+	// like it: by one edit if it has three to five letters, by two if it has more, and
+	// swapped neighbours are one edit. Of several texts the one with the fewest edits
+	// is taken, then the one that finds the most. A word without such a neighbour is
+	// left out, and if no product has all of the words, some of them will do.
+	// `query.mode` says which it was, for all pages of a search.
+	//
+	// The values of a facet count what the text and every filter find but the filter of
+	// that facet itself: a value's `count` is how many products would be left if it,
+	// and nothing else of its facet, were chosen. Who chose red still sees how many
+	// are blue. A category counts its descendants, and those above it are offered
+	// beside it. A product is in each price band that its range of prices overlaps. So
+	// the counts of a facet may add up to more than there are products. What counts
+	// nothing is left out unless it is selected. There are at most 50 values that are
+	// not selected, those that count most first; price bands come in their order.
+	// Counts are taken over the 2,000 most popular products that have the text.
 	//
 	// Corresponds with GET /v1/search (the `SearchProducts` operationId).
 	SearchProducts(ctx context.Context, params *SearchProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Suggest Complete what someone types
 	//
-	// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+	// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 	//
 	// Corresponds with GET /v1/search/suggest (the `Suggest` operationId).
 	Suggest(ctx context.Context, params *SuggestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1964,7 +1994,7 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // GetReadiness What can be served
 //
-// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2768,7 +2798,29 @@ func (c *Client) GetReplication(ctx context.Context, reqEditors ...RequestEditor
 
 // SearchProducts Search products
 //
-// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+// Products by relevance, by the words of their names, options and descriptions.
+// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+// between two words, and none is a wildcard.
+//
+// Without operators, a search that finds fewer than three products tries the last
+// word as one that is not finished. One that finds nothing tries what was probably
+// meant. A word that nothing has becomes the one of the catalog that is spelled
+// like it: by one edit if it has three to five letters, by two if it has more, and
+// swapped neighbours are one edit. Of several texts the one with the fewest edits
+// is taken, then the one that finds the most. A word without such a neighbour is
+// left out, and if no product has all of the words, some of them will do.
+// `query.mode` says which it was, for all pages of a search.
+//
+// The values of a facet count what the text and every filter find but the filter of
+// that facet itself: a value's `count` is how many products would be left if it,
+// and nothing else of its facet, were chosen. Who chose red still sees how many
+// are blue. A category counts its descendants, and those above it are offered
+// beside it. A product is in each price band that its range of prices overlaps. So
+// the counts of a facet may add up to more than there are products. What counts
+// nothing is left out unless it is selected. There are at most 50 values that are
+// not selected, those that count most first; price bands come in their order.
+// Counts are taken over the 2,000 most popular products that have the text.
 //
 // Corresponds with GET /v1/search (the `SearchProducts` operationId).
 func (c *Client) SearchProducts(ctx context.Context, params *SearchProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2785,7 +2837,7 @@ func (c *Client) SearchProducts(ctx context.Context, params *SearchProductsParam
 
 // Suggest Complete what someone types
 //
-// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 //
 // Corresponds with GET /v1/search/suggest (the `Suggest` operationId).
 func (c *Client) Suggest(ctx context.Context, params *SuggestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4805,7 +4857,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadinessWithResponse What can be served
 	//
-	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+	// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5201,7 +5253,29 @@ type ClientWithResponsesInterface interface {
 
 	// SearchProductsWithResponse Search products
 	//
-	// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+	// Products by relevance, by the words of their names, options and descriptions.
+	// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+	// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+	// between two words, and none is a wildcard.
+	//
+	// Without operators, a search that finds fewer than three products tries the last
+	// word as one that is not finished. One that finds nothing tries what was probably
+	// meant. A word that nothing has becomes the one of the catalog that is spelled
+	// like it: by one edit if it has three to five letters, by two if it has more, and
+	// swapped neighbours are one edit. Of several texts the one with the fewest edits
+	// is taken, then the one that finds the most. A word without such a neighbour is
+	// left out, and if no product has all of the words, some of them will do.
+	// `query.mode` says which it was, for all pages of a search.
+	//
+	// The values of a facet count what the text and every filter find but the filter of
+	// that facet itself: a value's `count` is how many products would be left if it,
+	// and nothing else of its facet, were chosen. Who chose red still sees how many
+	// are blue. A category counts its descendants, and those above it are offered
+	// beside it. A product is in each price band that its range of prices overlaps. So
+	// the counts of a facet may add up to more than there are products. What counts
+	// nothing is left out unless it is selected. There are at most 50 values that are
+	// not selected, those that count most first; price bands come in their order.
+	// Counts are taken over the 2,000 most popular products that have the text.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5210,7 +5284,7 @@ type ClientWithResponsesInterface interface {
 
 	// SuggestWithResponse Complete what someone types
 	//
-	// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+	// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6060,7 +6134,7 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 
 // GetReadinessWithResponse What can be served
 //
-// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not.
+// `ready` while the primary takes transactions, `degraded` when only replicas answer: browsing works, carts and checkout do not. A shop that finds an older schema than it needs is not ready, until the migrations have run.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6720,7 +6794,29 @@ func (c *ClientWithResponses) GetReplicationWithResponse(ctx context.Context, re
 
 // SearchProductsWithResponse Search products
 //
-// Products by relevance. The text may use quotes, `or` and `-`. Without operators, a search that finds little tries the last word as a prefix, and one that finds nothing tries names that look alike; `query.mode` says which it was. Counts of facets are taken over the most popular matches, and `capped` says when there were more.
+// Products by relevance, by the words of their names, options and descriptions.
+// Neither accents nor endings matter: `cafe` finds Café, `strasse` Straße and
+// `chairs` a chair. The text may use quotes, `or` and `-`; any other sign stands
+// between two words, and none is a wildcard.
+//
+// Without operators, a search that finds fewer than three products tries the last
+// word as one that is not finished. One that finds nothing tries what was probably
+// meant. A word that nothing has becomes the one of the catalog that is spelled
+// like it: by one edit if it has three to five letters, by two if it has more, and
+// swapped neighbours are one edit. Of several texts the one with the fewest edits
+// is taken, then the one that finds the most. A word without such a neighbour is
+// left out, and if no product has all of the words, some of them will do.
+// `query.mode` says which it was, for all pages of a search.
+//
+// The values of a facet count what the text and every filter find but the filter of
+// that facet itself: a value's `count` is how many products would be left if it,
+// and nothing else of its facet, were chosen. Who chose red still sees how many
+// are blue. A category counts its descendants, and those above it are offered
+// beside it. A product is in each price band that its range of prices overlaps. So
+// the counts of a facet may add up to more than there are products. What counts
+// nothing is left out unless it is selected. There are at most 50 values that are
+// not selected, those that count most first; price bands come in their order.
+// Counts are taken over the 2,000 most popular products that have the text.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6735,7 +6831,7 @@ func (c *ClientWithResponses) SearchProductsWithResponse(ctx context.Context, pa
 
 // SuggestWithResponse Complete what someone types
 //
-// Categories first, then the most popular products. Fewer than two letters complete to nothing.
+// Categories first, at most three whose name has a word that begins like the text; then the most popular products whose name has all of its words, the last one as a beginning. Accents do not matter. Fewer than two letters complete to nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -52,7 +52,8 @@ type Session struct {
 	HTTP *http.Client
 	// Tries is how often a request is sent at most; 0 is 5.
 	Tries int
-	// MaxWait bounds the wait before one try, whatever Retry-After says; 0 is 10 s.
+	// MaxWait is the longest wait before another try; 0 is 10 s. An answer that asks
+	// for more is returned: nothing is sent again before its time.
 	MaxWait time.Duration
 
 	mu      sync.Mutex
@@ -107,39 +108,50 @@ func (s *Session) replace(sent, got string) {
 	s.tokens[got] = true
 }
 
-// Do sends a request, and sends it again when that is safe and may help: after a 503,
-// a 504 or a lost connection if the request only reads or has an Idempotency-Key, and after
-// a 409 idempotency_in_progress. It waits for Retry-After and up to half as much
-// again, so that clients that were refused together do not come back together. The
-// last answer is returned as it came; the error is that of the last try, or of the
-// request's context.
+// Do sends a request, and sends it again when that is safe and may help: after a 429,
+// a 503, a 504 or a lost connection if the request only reads or has an
+// Idempotency-Key, and after a 409 idempotency_in_progress. It waits for Retry-After
+// and up to half as much again, so that clients that were refused together do not come
+// back together. The last answer is returned as it came, at once if the request's
+// context would end before the next try. The error is that of the last try, or of a
+// context that was cancelled during the wait.
 func (s *Session) Do(req *http.Request) (*http.Response, error) {
+	body := req.Body
 	for try := 1; ; try++ {
-		res, err := s.try(req)
+		res, err := s.try(req, body)
 		wait, again := retryAfter(req, res, err)
-		if !again || try >= s.tries() || req.Context().Err() != nil {
+		if !again || try >= s.tries() || !s.mayWait(req.Context(), wait) {
 			return res, err
 		}
 		if res != nil {
+			_, _ = io.Copy(io.Discard, res.Body) // a body that was read to its end leaves its connection for the next try
 			res.Body.Close()
 		}
 		if err := sleep(req.Context(), min(wait+rand.N(wait/2), s.maxWait())); err != nil { //nolint:gosec // jitter is no secret
 			return nil, err
 		}
 		if req.GetBody != nil {
-			if req.Body, err = req.GetBody(); err != nil {
+			if body, err = req.GetBody(); err != nil {
 				return nil, fmt.Errorf("send again: %w", err)
 			}
 		}
 	}
 }
 
-func (s *Session) try(req *http.Request) (*http.Response, error) {
+// mayWait also spares a wait that would end in nothing.
+func (s *Session) mayWait(ctx context.Context, wait time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() == nil && wait <= s.maxWait() && (!ok || wait < time.Until(deadline))
+}
+
+// try sends body and not the request's own, which an earlier try may have read.
+func (s *Session) try(req *http.Request, body io.ReadCloser) (*http.Response, error) {
 	s.mu.Lock()
 	shopper := s.shopper
 	s.mu.Unlock()
 	sent := s.Token()
 	once := req.Clone(req.Context())
+	once.Body = body
 	if sent != "" {
 		once.Header.Set(tokenHeader, sent)
 	}
@@ -183,17 +195,26 @@ func retryAfter(req *http.Request, res *http.Response, err error) (wait time.Dur
 	if err != nil {
 		return time.Second, true
 	}
-	wait = time.Second
-	if n, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && n > 0 {
-		wait = time.Duration(n) * time.Second
-	}
 	switch res.StatusCode {
-	case http.StatusServiceUnavailable, http.StatusGatewayTimeout: // 504: it may have waited for its own first try
-		return wait, true
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // 504: it may have waited for its own first try
+		return asked(res), true
 	case http.StatusConflict:
-		return wait, codeOf(res) == "idempotency_in_progress"
+		return asked(res), codeOf(res) == "idempotency_in_progress"
 	}
 	return 0, false
+}
+
+// asked is what Retry-After says (RFC 9110, section 10.2.3), the shop in seconds and a
+// proxy perhaps with a date; at least a second, since no answer is a reason to hurry.
+func asked(res *http.Response) time.Duration {
+	text := res.Header.Get("Retry-After")
+	wait := time.Second
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		wait = time.Duration(n) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = time.Until(at)
+	}
+	return max(wait, time.Second)
 }
 
 // codeOf reads the code of a problem and leaves its body to be read again.

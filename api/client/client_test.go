@@ -48,7 +48,11 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 	_, _ = fmt.Sscan(line, &status, &code, &after)
 	rec := httptest.NewRecorder()
 	rec.Header().Set("Content-Type", "application/problem+json")
-	if after != "" {
+	switch seconds, isDate := strings.CutPrefix(after, "date+"); {
+	case isDate:
+		wait, _ := time.ParseDuration(seconds)
+		rec.Header().Set("Retry-After", time.Now().Add(wait).UTC().Format(http.TimeFormat))
+	case after != "":
 		rec.Header().Set("Retry-After", after)
 	}
 	rec.WriteHeader(status)
@@ -73,8 +77,18 @@ func TestWhatIsSentAgain(t *testing.T) {
 		{"a read needs no key", "GET", "", []string{"503 overloaded 1", "200 -"}, 2, 200, time.Second},
 		{"a refusal is final", "POST", "k", []string{"409 insufficient_stock"}, 1, 409, 0},
 		{"a mistake of the shop too", "POST", "k", []string{"500 internal"}, 1, 500, 0},
+		{"nobody is let in by asking again", "POST", "k", []string{"401 unauthorized"}, 1, 401, 0},
+		{"nor found", "GET", "", []string{"404 not_found"}, 1, 404, 0},
+		{"nor another version", "PUT", "k", []string{"412 version_mismatch"}, 1, 412, 0},
+		{"a limit of the rate has an end", "GET", "", []string{"429 rate_limited 3", "200 -"}, 2, 200, 3 * time.Second},
+		{"which is not waited for without a key", "POST", "", []string{"429 rate_limited 3", "200 -"}, 1, 429, 0},
+		{"a proxy may say when", "GET", "", []string{"503 - date+4s", "200 -"}, 2, 200, 4 * time.Second},
+		{"or that it is over", "GET", "", []string{"503 - date+-4s", "200 -"}, 2, 200, time.Second},
+		{"or nothing", "GET", "", []string{"503 -", "200 -"}, 2, 200, time.Second},
+		{"or nothing sensible", "GET", "", []string{"503 - soon", "200 -"}, 2, 200, time.Second},
 		{"the tries have an end", "POST", "k", []string{"503 outcome_unknown 1"}, 5, 503, 4 * time.Second},
-		{"and the wait", "POST", "k", []string{"503 outcome_unknown 86400", "201 -"}, 2, 201, 10 * time.Second},
+		{"the longest wait is waited", "POST", "k", []string{"503 outcome_unknown 10", "201 -"}, 2, 201, 10 * time.Second},
+		{"and no longer one, nor less than was asked for", "POST", "k", []string{"503 outcome_unknown 11", "201 -"}, 1, 503, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,20 +126,74 @@ func TestWhatIsSentAgain(t *testing.T) {
 	}
 }
 
-func TestTheContextEndsTheWait(t *testing.T) {
+// A wait that the context would not survive is not begun: the answer that is there
+// says more than a deadline that has passed. A context that is cancelled ends it.
+func TestTheContextBoundsTheWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-		defer cancel()
-		shop := &script{lines: []string{"503 overloaded 1"}}
-		s := &client.Session{HTTP: &http.Client{Transport: shop}}
-		req, _ := http.NewRequestWithContext(ctx, "GET", "http://shop/", nil)
-		start := time.Now()
-		if _, err := s.Do(req); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want the deadline", err)
+		s := &client.Session{HTTP: &http.Client{Transport: &script{lines: []string{"503 outcome_unknown 1"}}}}
+		get := func(ctx context.Context) (*http.Response, error) {
+			req, _ := http.NewRequestWithContext(ctx, "GET", "http://shop/", nil)
+			return s.Do(req)
 		}
-		if took := time.Since(start); took != 1500*time.Millisecond {
-			t.Errorf("it took %v", took)
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+		defer cancel()
+		if res, err := get(ctx); err != nil || res.StatusCode != 503 || time.Since(start) != 0 {
+			t.Errorf("got %v and %v after %v, want the 503 at once", res, err, time.Since(start))
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(300*time.Millisecond, stop)
+		if _, err := get(ctx); !errors.Is(err, context.Canceled) || time.Since(start) != 300*time.Millisecond {
+			t.Errorf("got %v after %v, want that it was cancelled", err, time.Since(start))
+		}
+	})
+}
+
+// A body that cannot be had again is sent once, key or not; and one that can is sent
+// whole each time, also when the caller's own reader is used up.
+func TestTheBodyIsSentWholeOrNotAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for body, tries := range map[io.Reader]int{strings.NewReader("whole"): 3, io.MultiReader(strings.NewReader("whole")): 1} {
+			shop := &script{lines: []string{"503 outcome_unknown 1", "503 outcome_unknown 1", "201 -"}}
+			s := &client.Session{HTTP: &http.Client{Transport: shop}}
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://shop/", body)
+			req.Header.Set("Idempotency-Key", "k")
+			if _, err := s.Do(req); err != nil {
+				t.Fatal(err)
+			}
+			if len(shop.bodies) != tries || strings.Join(shop.bodies, "") != strings.Repeat("whole", tries) {
+				t.Errorf("%q were sent, want the whole body %d times", shop.bodies, tries)
+			}
+		}
+	})
+}
+
+// Each try carries what the session knows by then: the refusal's own token as well.
+func TestATryKnowsWhatTheOneBeforeLearnt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shop := &script{}
+		shop.respond = func(*http.Request) *http.Response {
+			rec := httptest.NewRecorder()
+			rec.Header().Set("Consistency-Token", fmt.Sprint("seen-", len(shop.seen)))
+			rec.WriteHeader(map[bool]int{true: 503, false: 200}[len(shop.seen) < 3])
+			return rec.Result()
+		}
+		s := &client.Session{HTTP: &http.Client{Transport: shop}}
+		s.SetToken("seen-0")
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://shop/", nil)
+		if _, err := s.Do(req); err != nil {
+			t.Fatal(err)
+		}
+		for i, try := range shop.seen {
+			if got, want := try.Header.Get("Consistency-Token"), fmt.Sprint("seen-", i); got != want {
+				t.Errorf("try %d carries %q, want %q", i+1, got, want)
+			}
+		}
+		if s.Token() != "seen-3" {
+			t.Errorf("tokens %q after the last try", s.Token())
 		}
 	})
 }

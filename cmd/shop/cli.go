@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -11,11 +13,14 @@ import (
 // cli is the whole command line: subcommands, flags, their environment
 // variables and their help texts come from here and from nowhere else.
 type cli struct {
-	Demo    demoCmd    `cmd:"" help:"Start everything on this machine: PostgreSQL servers, schema, sample data, the shop."`
+	Demo    demoCmd    `cmd:"" help:"Start everything on this machine: PostgreSQL servers, schema, sample data, the shop. It has no rate limits, so that it can be load-tested."`
 	Serve   serveCmd   `cmd:"" help:"Serve the HTTP API on existing PostgreSQL servers."`
+	Health  healthCmd  `cmd:"" help:"Ask the shop that serves on this machine whether it is ready. Exit 0 if it is."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema up to date, or look at it."`
 	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`
+	Check   checkCmd   `cmd:"" help:"Look at the servers: what replicates, how far, and what is wrong. Exit 0, 1 or 2 for GOOD, WARNING or CRITICAL."`
 	Cluster clusterCmd `cmd:"" help:"Run a local primary with standbys, and break it on purpose."`
+	Load    loadCmd    `cmd:"" help:"Ask a shop for a lot, measure what its clients see, and check what it promised."`
 }
 
 // warnings is the log of a command that talks to a person: what it has to say
@@ -49,8 +54,24 @@ func parse(ctx context.Context, args []string, app *app) (command *kong.Context,
 		return nil, exit, nil
 	}
 	if err != nil {
-		fmt.Fprintf(app.stderr, "shop: %v\nTry 'shop --help'.\n", err)
+		fmt.Fprintf(app.stderr, "shop: %v%s\nTry 'shop --help'.\n", err, variables(err))
 		return nil, 2, err
 	}
 	return command, 0, nil
+}
+
+// variables names the environment variables of the required flags that were not given,
+// since kong's message names the flags alone.
+func variables(err error) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || !strings.HasPrefix(err.Error(), "missing flags") {
+		return ""
+	}
+	var names []string
+	for _, flag := range wrong.Context.Flags() {
+		if flag.Required && !flag.Set {
+			names = append(names, flag.Envs...)
+		}
+	}
+	return "; or set " + strings.Join(names, " and ")
 }

@@ -43,7 +43,7 @@ func TestTheTypedClientReadsItsOwnWrites(t *testing.T) {
 		t.Errorf("%d lines from %q, want the one that was added from primary;reason=token",
 			len(read.JSON200.Items), read.HTTPResponse.Header.Get("Data-Source"))
 	}
-	twice := client.Checkout{Email: "ada@example.com", ExpectedTotal: &client.MoneyInput{Amount: 1, Currency: "EUR"}, ShippingAddress: london}
+	twice := client.Checkout{Email: "ada@" + canaryHome + ".example", ExpectedTotal: &client.MoneyInput{Amount: 1, Currency: "EUR"}, ShippingAddress: london}
 	refused, err := shop.CheckoutWithResponse(ctx, cart, &client.CheckoutParams{IdempotencyKey: "client-1"}, twice)
 	if err != nil || refused.ApplicationProblemJSONDefault == nil {
 		t.Fatalf("checkout: %v %v", err, refused)
@@ -54,14 +54,14 @@ func TestTheTypedClientReadsItsOwnWrites(t *testing.T) {
 	}
 }
 
-var london = client.AddressInput{Name: "Ada", Line1: "1 Main St", City: "London", PostalCode: "N1", Country: "GB"}
+var london = client.AddressInput{Name: canaryHome, Line1: "1 " + canaryHome + " St", City: "London", PostalCode: "N1", Country: "GB"}
 
 // No standby confirms the checkout, so its outcome is unknown. The client asks again
 // with the same key until it is known, and there is one order.
 func TestTheTypedClientResolvesADoubt(t *testing.T) {
 	s := newShop(t, func(c *serveCmd) { c.RequestTimeout = 500 * time.Millisecond })
 	ctx := t.Context()
-	shop, err := client.New(s.url, &client.Session{Tries: 20, MaxWait: 200 * time.Millisecond})
+	shop, err := client.New(s.url, &client.Session{Tries: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestTheTypedClientResolvesADoubt(t *testing.T) {
 	}
 	done := make(chan result)
 	go func() {
-		form := client.Checkout{Email: "ada@example.com", ShippingAddress: london}
+		form := client.Checkout{Email: "ada@" + canaryHome + ".example", ShippingAddress: london}
 		response, err := shop.CheckoutWithResponse(ctx, opened.JSON201.ID, &client.CheckoutParams{IdempotencyKey: "doubt"}, form)
 		done <- result{response, err}
 	}()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -27,8 +28,12 @@ type clusterCmd struct {
 	Stop    clusterStopCmd    `cmd:"" help:"Shut a node down in order."`
 	Start   clusterStartCmd   `cmd:"" help:"Start a node that is down."`
 	Kill    clusterKillCmd    `cmd:"" help:"End every process of a node (SIGKILL)."`
+	Choose  clusterChooseCmd  `cmd:"" help:"Tell which standby may be promoted, and why; exit 1 if none may."`
 	Promote clusterPromoteCmd `cmd:"" help:"Make a standby the primary."`
-	Rejoin  clusterRejoinCmd  `cmd:"" help:"Make a node a standby of the current primary."`
+	Rejoin  clusterRejoinCmd  `cmd:"" help:"Make a node a standby of the current primary: by telling it, by pg_rewind or, where neither will do, by a new copy."`
+	Rebuild clusterRebuildCmd `cmd:"" help:"Make a node a standby by a new copy of the current primary, whatever it has."`
+	Add     clusterAddCmd     `cmd:"" help:"Make one more standby."`
+	SQL     clusterSQLCmd     `cmd:"" name:"sql" help:"Run a statement on a node, as its superuser."`
 }
 
 // clusterConfig is the cluster that the shop needs; the demo starts it too.
@@ -86,6 +91,7 @@ For {shop} migrate, seed and serve in a second terminal:
   export SHOP_READ_USER={user} SHOP_READ_PASSWORD={password}
   export SHOP_TOKEN_KEY="$(openssl rand -base64 32)"
 And to break things there:
+  {shop} check                     what is wrong, and what to type against it
   {shop} cluster status
   {shop} cluster pause             every standby stops replaying
   {shop} cluster resume
@@ -277,6 +283,59 @@ func (c *clusterRejoinCmd) Run(ctx context.Context, app *app) error {
 	return c.on(ctx, app, c.Node, "is a standby of the current primary", (*pgcluster.Node).Rejoin)
 }
 
+type clusterRebuildCmd struct{ oneNode }
+
+func (c *clusterRebuildCmd) Run(ctx context.Context, app *app) error {
+	return c.on(ctx, app, c.Node, "is a new copy of the current primary", (*pgcluster.Node).Rebuild)
+}
+
+type clusterAddCmd struct{ clusterDir }
+
+// Run also prints the shop's new setting: a shop that runs does not know of the node.
+func (c *clusterAddCmd) Run(ctx context.Context, app *app) error {
+	cluster, err := pgcluster.Attach(c.Dir)
+	if err != nil {
+		return err
+	}
+	node, err := cluster.Add(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(app.stdout, "%s streams. For the shop, which then reads from it too:\n  export SHOP_NODES='%s'\n",
+		node.Name(), clusterNodes(cluster).Nodes)
+	return err
+}
+
+type clusterSQLCmd struct {
+	oneNode
+	Statement string `arg:"" help:"For example 'SELECT pg_last_wal_replay_lsn()'."`
+}
+
+// Run prints rows as they are, their columns apart by tabs.
+func (c *clusterSQLCmd) Run(ctx context.Context, app *app) error {
+	cluster, err := pgcluster.Attach(c.Dir)
+	if err != nil {
+		return err
+	}
+	node, err := cluster.Node(c.Node)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, node.DSN("postgres"))
+	if err != nil {
+		return fmt.Errorf("%s does not answer", node.Name()) // the driver's text names the user and the host
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	results, err := conn.PgConn().Exec(ctx, c.Statement).ReadAll() // simple protocol: each value as text
+	for _, result := range results {
+		for _, row := range result.Rows {
+			fmt.Fprintln(app.stdout, string(bytes.Join(row, []byte("\t"))))
+		}
+		fmt.Fprintln(app.stdout, result.CommandTag)
+	}
+	return err
+}
+
 type clusterPromoteCmd struct {
 	oneNode
 	Force bool `help:"Promote even if that makes a second primary or loses acknowledged commits."`
@@ -287,48 +346,10 @@ func (c *clusterPromoteCmd) Run(ctx context.Context, app *app) error {
 		commandName()+" cluster rejoin NODE --dir "+c.Dir,
 		func(n *pgcluster.Node, ctx context.Context) error {
 			if !c.Force {
-				if err := safeToPromote(ctx, c.Dir, n); err != nil {
+				if err := mayPromote(ctx, c.Dir, n); err != nil {
 					return fmt.Errorf("%w, or give --force", err)
 				}
 			}
 			return n.Promote(ctx)
 		})
-}
-
-// safeToPromote refuses what loses acknowledged commits. With ANY 1 of two
-// standbys a commit may be on one of them only: so every other standby must have
-// been asked, and the one that received most must win.
-func safeToPromote(ctx context.Context, dir string, n *pgcluster.Node) error {
-	cluster, err := pgcluster.Attach(dir)
-	if err != nil {
-		return err
-	}
-	mine, err := n.Status(ctx)
-	if err != nil {
-		return err
-	}
-	var down []string
-	for _, other := range cluster.Nodes() {
-		if other.Name() == n.Name() {
-			continue
-		}
-		st, err := other.Status(ctx)
-		switch {
-		case err != nil:
-			return err
-		case st.Role == pgcluster.RoleDown:
-			down = append(down, other.Name())
-		case st.Role == pgcluster.RolePrimary:
-			return fmt.Errorf("%s still is a primary: stop or kill it first", other.Name())
-		case st.Role == pgcluster.RoleFrozen:
-			return fmt.Errorf("%s is frozen and may wake up as a primary, or hold more: kill or thaw it first", other.Name())
-		case st.Role == pgcluster.RoleStandby && st.Timeline == mine.Timeline && st.Received > mine.Received:
-			return fmt.Errorf("%s has received %s and %s only %s: promote %s",
-				other.Name(), st.Received, n.Name(), mine.Received, other.Name())
-		}
-	}
-	if len(down) > 1 { // one of them was the primary
-		return fmt.Errorf("%s are down, and a standby among them may hold more: start it first", strings.Join(down, " and "))
-	}
-	return nil
 }

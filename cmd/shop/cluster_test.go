@@ -36,6 +36,8 @@ func TestClusterVerbs(t *testing.T) {
 		{args: "status", out: "paused"},
 		{args: "resume", out: "replica-1 resumed\nreplica-2 resumed\n"},
 		{args: "pause replica-9", err: "there are primary, replica-1, replica-2"},
+		{args: "sql replica-1 TABLE(pg_is_in_recovery())", err: "42601"},
+		{args: "sql replica-1 VALUES(pg_is_in_recovery(),2),(true,3)", out: "t\t2\nt\t3\nSELECT 2\n"},
 		{args: "freeze replica-1", out: "replica-1 frozen"},
 		{args: "status", out: "frozen"},
 		{args: "thaw replica-1", out: "replica-1 thawed"},
@@ -49,11 +51,19 @@ func TestClusterVerbs(t *testing.T) {
 		{args: "thaw replica-2", out: "thawed"},
 		{args: "stop replica-2", out: "stopped"},
 		{args: "promote replica-1", err: "primary and replica-2 are down"},
+		{args: "choose", err: "primary and replica-2 are down"},
 		{args: "start replica-2", out: "started"},
+		{args: "choose", out: "of 2 standbys 2 were asked"},
 		{args: "promote replica-1 --force", out: "replica-1 is the primary"},
+		{args: "choose", err: "replica-1 still is a primary"},
 		{args: "rejoin primary", out: "primary is a standby of the current primary"},
 		{args: "rejoin replica-2", out: "replica-2 is a standby"},
 		{args: "rejoin replica-1", err: "it is the primary"},
+		{args: "rebuild replica-1", err: "it is the primary"},
+		{args: "rebuild replica-2", out: "replica-2 is a new copy"},
+		{args: "add", out: "replica-3=postgres://shop_rw:"},
+		{args: "status", out: "replica-3  standby"},
+		{args: "resume replica-3", out: "replica-3 resumed"},
 	}
 	for _, step := range steps {
 		out, err := runCluster(ctx, strings.Fields(step.args), cluster.Dir())
@@ -73,6 +83,46 @@ func TestClusterVerbs(t *testing.T) {
 		if err != nil || st.Role != want || st.Timeline != 2 {
 			t.Errorf("%s ended as %+v, %v", n.Name(), st, err)
 		}
+	}
+}
+
+// TestChoose: the rule by itself.
+func TestChoose(t *testing.T) {
+	standby := func(timeline uint32, received pgcluster.LSN) pgcluster.Status {
+		return pgcluster.Status{Role: pgcluster.RoleStandby, Timeline: timeline, Received: received}
+	}
+	down, frozen := pgcluster.Status{Role: pgcluster.RoleDown}, pgcluster.Status{Role: pgcluster.RoleFrozen}
+	for name, tt := range map[string]struct {
+		seen []pgcluster.Status
+		want int // index; negative: nobody
+		err  string
+	}{
+		"the one that has received most": {[]pgcluster.Status{down, standby(1, 10), standby(1, 20)}, 2, ""},
+		"of equals the first":            {[]pgcluster.Status{down, standby(1, 20), standby(1, 20)}, 1, ""},
+		"not the one on a dead timeline": {[]pgcluster.Status{down, standby(1, 90), standby(2, 20)}, 2, ""},
+		"of three":                       {[]pgcluster.Status{standby(1, 5), down, standby(1, 7), standby(1, 6)}, 2, ""},
+		"one does not answer":            {[]pgcluster.Status{down, standby(1, 10), down}, -1, "are down"},
+		"one is frozen":                  {[]pgcluster.Status{down, standby(1, 10), frozen}, -1, "is frozen"},
+		"the primary is frozen":          {[]pgcluster.Status{frozen, standby(1, 10), standby(1, 10)}, -1, "is frozen"},
+		"the primary lives":              {[]pgcluster.Status{{Role: pgcluster.RolePrimary}, standby(1, 10)}, -1, "still is a primary"},
+		"no standby":                     {[]pgcluster.Status{down}, -1, "no standby"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var seen []sight
+			for _, st := range tt.seen {
+				seen = append(seen, sight{new(pgcluster.Node), st})
+			}
+			best, err := choose(seen)
+			if tt.want < 0 {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil || best.node != seen[tt.want].node {
+				t.Errorf("%+v, %v", best, err)
+			}
+		})
 	}
 }
 

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/admin"
@@ -20,7 +19,7 @@ import (
 
 // nodeFlags name the PostgreSQL servers.
 type nodeFlags struct {
-	Nodes        string `env:"SHOP_NODES" placeholder:"NAME=DSN,..." help:"The servers, in any order and any role, as name=postgres://user:password@host:port/database, separated by commas. The user is the one that writes. One node is enough."`
+	Nodes        string `env:"SHOP_NODES" placeholder:"NAME=DSN,..." help:"The servers, in any order and any role, as name=postgres://user:password@host:port/database, separated by commas. The user is the one that writes. One node is enough. Over a network add ?sslmode=verify-full&sslrootcert=FILE&require_auth=scram-sha-256."`
 	ReadUser     string `env:"SHOP_READ_USER" help:"User for every read; it should have no right to write. Default: the user of the node."`
 	ReadPassword string `env:"SHOP_READ_PASSWORD" help:"Password of the read user."`
 }
@@ -28,13 +27,14 @@ type nodeFlags struct {
 type serveCmd struct {
 	nodeFlags
 	Addr         string `env:"SHOP_ADDR" default:"127.0.0.1:8080" help:"Address of the API."`
-	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics; keep it private. Default: not served."`
+	InternalAddr string `env:"SHOP_INTERNAL_ADDR" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof, and of /healthz and /readyz once more; keep it private. Default: not served."`
 
 	AdminAddr     string `env:"SHOP_ADMIN_ADDR" placeholder:"HOST:PORT" help:"Address of the admin routes; keep it private. Default: they are not served at all."`
 	AdminKeys     string `env:"SHOP_ADMIN_KEYS" placeholder:"NAME:SCOPE+SCOPE:SECRET,..." help:"Who may use them. Scopes are catalog, stock and orders; a secret has at least 32 bytes. Make one with: openssl rand -hex 32. To rotate one, give its name twice."`
 	AdminKeysFile string `env:"SHOP_ADMIN_KEYS_FILE" type:"path" help:"The same in a file, one to a line."`
 
 	TokenKey         string `env:"SHOP_TOKEN_KEY" placeholder:"BASE64" help:"Secret of at least 32 bytes that seals consistency tokens; the same for every process of the shop. Make one with: openssl rand -base64 32"`
+	TokenKeyFile     string `env:"SHOP_TOKEN_KEY_FILE" type:"path" help:"A file that holds it, instead."`
 	TokenKeyPrevious string `env:"SHOP_TOKEN_KEY_PREVIOUS" placeholder:"BASE64" help:"The secret before it, while clients still hold its tokens."`
 
 	BrowseBudget  time.Duration `env:"SHOP_BROWSE_BUDGET" default:"5s" help:"How old lists, searches and product pages may be."`
@@ -53,9 +53,11 @@ type serveCmd struct {
 	HotBatch        int           `env:"SHOP_HOT_BATCH" default:"0" help:"How many checkouts that want the same hot variant may share a transaction, for example 64; 0: none do. See orders/combine.go."`
 	RequestTimeout  time.Duration `env:"SHOP_REQUEST_TIMEOUT" default:"10s" help:"Deadline of a request."`
 	ShutdownTimeout time.Duration `env:"SHOP_SHUTDOWN_TIMEOUT" default:"10s" help:"How long requests under way may take once the process is asked to stop."`
-	MaxInFlight     int           `env:"SHOP_MAX_IN_FLIGHT" default:"512" help:"Requests worked on at once; more are answered 503."`
 	AccessLog       bool          `env:"SHOP_ACCESS_LOG" default:"true" negatable:"" help:"Log each request."`
 	LogLevel        slog.Level    `env:"SHOP_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+
+	limitFlags
+	traceFlags
 }
 
 // settings is a serveCmd that was found to be in order.
@@ -64,6 +66,8 @@ type settings struct {
 	reads     fresh.Config
 	keys      *fresh.Keyring
 	adminKeys admin.Keys
+	proxies   []netip.Prefix // that are trusted
+	traces    string         // URL; "": nowhere
 }
 
 // configErrors collects everything that is wrong, so that one start shows all.
@@ -71,6 +75,13 @@ type configErrors struct{ rows [][3]string }
 
 func (e *configErrors) add(setting, problem, remedy string) {
 	e.rows = append(e.rows, [3]string{setting, problem, remedy})
+}
+
+// unless adds that a setting is out of range, unless it is ok.
+func (e *configErrors) unless(setting string, ok bool, remedy string) {
+	if !ok {
+		e.add(setting, "is out of range", remedy)
+	}
 }
 
 func (e *configErrors) err() error {
@@ -94,12 +105,15 @@ func (c serveCmd) settings() (settings, error) {
 	s := settings{serveCmd: c}
 	s.keys = c.keyring(&errs)
 	s.adminKeys = c.parseAdminKeys(&errs)
+	s.proxies = c.parseProxies(&errs)
 	s.reads = fresh.Config{
 		Nodes: c.parseNodes(&errs), Pooler: c.Pooler, SecureCookies: c.SecureCookies,
 		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
 	}
+	s.traces = c.tracesURL(&errs)
 	c.checkAddresses(&errs)
 	c.checkLimits(&errs)
+	c.checkClientLimits(&errs)
 	return s, errs.err()
 }
 
@@ -131,9 +145,6 @@ func (f nodeFlags) parseNodes(errs *configErrors) []fresh.NodeConfig {
 
 // readDSN is the node's DSN with the read user in it.
 func (f nodeFlags) readDSN(dsn string) (string, error) {
-	if _, err := pgconn.ParseConfig(dsn); err != nil {
-		return "", errors.New("its DSN cannot be parsed")
-	}
 	if f.ReadUser == "" {
 		return dsn, nil
 	}
@@ -168,11 +179,20 @@ func flagsOf(nodes []fresh.NodeConfig) nodeFlags {
 
 func (c serveCmd) keyring(errs *configErrors) *fresh.Keyring {
 	const setting, remedy = "--token-key, SHOP_TOKEN_KEY", `SHOP_TOKEN_KEY="$(openssl rand -base64 32)"`
-	if c.TokenKey == "" {
+	text := c.TokenKey
+	if c.TokenKeyFile != "" {
+		file, err := os.ReadFile(c.TokenKeyFile)
+		if err != nil || text != "" {
+			errs.add("--token-key-file, SHOP_TOKEN_KEY_FILE", "cannot be read, or SHOP_TOKEN_KEY is set too", "a file that this process may read, and only one of the two")
+			return nil
+		}
+		text = strings.TrimSpace(string(file))
+	}
+	if text == "" {
 		errs.add(setting, "is not set", remedy)
 		return nil
 	}
-	current, err := base64.StdEncoding.DecodeString(c.TokenKey)
+	current, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		errs.add(setting, "is not base64", remedy)
 		return nil
@@ -235,11 +255,7 @@ func (c serveCmd) checkAddresses(errs *configErrors) {
 }
 
 func (c serveCmd) checkLimits(errs *configErrors) {
-	positive := func(setting string, ok bool, remedy string) {
-		if !ok {
-			errs.add(setting, "is out of range", remedy)
-		}
-	}
+	positive := errs.unless
 	positive("--browse-budget", c.BrowseBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
 	positive("--session-budget", c.SessionBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
 	positive("--read-conns", c.ReadConns > 0 && c.ReadConns <= 1000, "1 to 1000")
@@ -250,6 +266,5 @@ func (c serveCmd) checkLimits(errs *configErrors) {
 	positive("--payment-window", c.PaymentWindow >= time.Second, "at least 1s, for example 15m")
 	positive("--expire-every", c.ExpireEvery >= 0, "0 (never), or for example 15s")
 	positive("--hot-batch", c.HotBatch >= 0 && c.HotBatch <= 1000, "0 (none) to 1000")
-	positive("--max-in-flight", c.MaxInFlight > 0, "more than 0")
 	positive("--currency", len(c.Currency) == 3 && strings.ToUpper(c.Currency) == c.Currency, "an ISO 4217 code such as EUR")
 }

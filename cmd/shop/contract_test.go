@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ var loadContract = sync.OnceValues(func() (*contract, error) {
 		_, err := mail.ParseAddress(s)
 		return err
 	}))
-	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml"} {
+	for _, kind := range []string{"text/html", "text/css", "text/javascript", "image/svg+xml", "text/event-stream"} {
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.PlainBodyDecoder)
 	}
 	doc, err := openapi3.NewLoader().LoadFromData(api.YAML)
@@ -145,6 +146,8 @@ func (c *contract) declared(admin bool, op *openapi3.Operation, status int) *ope
 			return responses["AdminUnauthorized"].Value
 		case admin && status == http.StatusTooManyRequests:
 			return responses["TooManyFailures"].Value
+		case status == http.StatusTooManyRequests:
+			return responses["RateLimited"].Value
 		}
 		return nil
 	}
@@ -158,7 +161,7 @@ func (c *contract) declared(admin bool, op *openapi3.Operation, status int) *ope
 // those of HTTP itself.
 var everywhere = []string{
 	"X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy",
-	"Content-Type", "Content-Length", "Date", "Connection", "Transfer-Encoding",
+	"Content-Type", "Content-Length", "Date", "Connection", "Transfer-Encoding", "Traceparent",
 }
 
 // check fails the test when an answer is not as the contract declares it: another
@@ -200,10 +203,19 @@ func (c *contract) check(t testing.TB, req *http.Request, a answer) {
 	if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
 		fail("%v", err)
 	}
+	if a.status < 400 && otherID.Match(a.body) {
+		fail("an id is no UUIDv7 in %.300s", a.body)
+	}
+	if a.header.Get("Content-Type") == "text/event-stream" && req.Method != http.MethodHead {
+		c.checkEvent(fail, a)
+	}
 	if a.status >= 400 && req.Method != http.MethodHead {
 		c.checkCode(fail, response, a)
 	}
 }
+
+// otherID is an id of ours that was not made by package id.
+var otherID = regexp.MustCompile(`"id":"[0-9a-f]{8}-[0-9a-f]{4}-[^7]`)
 
 func hasFold(headers openapi3.Headers, name string) bool {
 	for declared := range headers {
@@ -212,6 +224,16 @@ func hasFold(headers openapi3.Headers, name string) bool {
 		}
 	}
 	return false
+}
+
+// checkEvent: what a stream sends is what GET /v1/replication answers.
+func (c *contract) checkEvent(fail func(string, ...any), a answer) {
+	var event any
+	if err := json.Unmarshal([]byte(a.data()), &event); err != nil {
+		fail("%v in %s", err, a.body)
+	} else if err := c.doc.Components.Schemas["Replication"].Value.VisitJSON(event, openapi3.MultiErrors()); err != nil {
+		fail("%v", err)
+	}
 }
 
 // checkCode: the code is one that the operation declares with this status, and the

@@ -62,6 +62,8 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 		return err
 	}
 	s.admin = back
+	url := "http://" + listener.Addr().String()
+	labPage := s.addControls(cluster, url)
 	product, err := s.anyProduct(loading)
 	if err != nil {
 		s.closeRouter()
@@ -69,7 +71,7 @@ func (c *demoCmd) Run(ctx context.Context, app *app) (err error) {
 	}
 	fmt.Fprintf(app.stderr, "ready after %.1f s\n", time.Since(start).Seconds())
 	c.tour(app, product, map[string]string{
-		"{dir}": cluster.Dir(), "{url}": "http://" + listener.Addr().String(),
+		"{dir}": cluster.Dir(), "{url}": url, "{lab}": labPage,
 		"{admin}": "http://" + back.Addr().String(), "{key}": adminKey,
 	})
 	return s.serve(ctx, listener)
@@ -115,7 +117,8 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, adminKey string, app *app) 
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
-	flags.AccessLog = false // the terminal is for the tour, and for what happens to the nodes
+	flags.RateAddress, flags.RateKey = 0, 0 // load tests are what it is for
+	flags.AccessLog = false                 // the terminal is for the tour, and for what happens to the nodes
 	flags.Addr, flags.TokenKey = c.Addr, base64.StdEncoding.EncodeToString(key)
 	flags.AdminAddr, flags.AdminKeys = c.AdminAddr, "demo:catalog+stock+orders:"+adminKey
 	flags.nodeFlags = clusterNodes(cluster)
@@ -123,7 +126,13 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, adminKey string, app *app) 
 	if err != nil {
 		return nil, err
 	}
-	return newServer(set, slog.New(slog.NewTextHandler(app.stderr, nil)))
+	s, err := newServer(set, slog.New(slog.NewTextHandler(app.stderr, nil)))
+	if err != nil {
+		return nil, err
+	}
+	// Refusals are what the live page is there to show; shoppers meet dozens a second.
+	s.requests = slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	return s, nil
 }
 
 // fill loads the sample catalog; a reopened folder keeps the one it has.
@@ -132,7 +141,7 @@ func (c *demoCmd) fill(ctx context.Context, router *fresh.Router, app *app) erro
 		return err
 	}
 	step(app, fmt.Sprintf("%d products", c.Products))
-	err := load(ctx, router, seed.Generate(c.Products, demoSeed), false, app)
+	err := loadCatalog(ctx, router, seed.Generate(c.Products, demoSeed), false, app)
 	if errors.Is(err, catalog.ErrNotEmpty) {
 		step(app, "the catalog of the last time is kept")
 		return nil
@@ -169,7 +178,7 @@ func (c *demoCmd) tour(app *app, product catalog.Product, where map[string]strin
 	}
 	pairs := []string{
 		"{shop}", commandName(), "{kept}", c.kept(),
-		"{slug}", product.Slug, "{product}", product.ID.String(), "{variant}", variant.ID.String(),
+		"{slug}", product.Slug, "{variant}", variant.ID.String(),
 	}
 	for name, value := range where {
 		pairs = append(pairs, name, value)
@@ -186,7 +195,18 @@ func (c *demoCmd) kept() string {
 }
 
 const tourText = `
-The shop is at {url}/v1/products
+The shop is at {url}/v1/products, with a page to read and to try at {url}/docs
+
+Take the tour, in a second terminal: a shopper's life and the back office's day, with curl.
+
+   SHOP_URL={url} SHOP_ADMIN_URL={admin} SHOP_ADMIN_KEY={key} SHOP_CLUSTER_DIR={dir} docs/tour.sh
+
+Or see for yourself when a replica answers:
+
+To watch it, and to break it with buttons, open the live page. The key in its address is
+this run's; it works on this machine only:
+
+   {lab}
 
 1. A product page comes from a replica. Data-Source says so, and how old it may be at most:
 
@@ -204,19 +224,10 @@ The shop is at {url}/v1/products
 
    {shop} cluster pause --dir {dir}
 
-4. Let them catch up, and repeat 1:
+4. Ask what is wrong and what to type against it. Then let them catch up, and repeat 1:
 
+   {shop} check --dir {dir}
    {shop} cluster resume --dir {dir}
-
-5. Buy it; send it twice, and it is still one order:
-
-   curl -si -H 'Idempotency-Key: my-first' -H "Authorization: Bearer $SHOPPER" -H 'Content-Type: application/json' -d '{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1 9GU","country":"GB"}}' {url}/v1/carts/$CART_ID/checkout
-
-6. Run the shop, on a listener of its own. Look at the product and its version, rename it, and take in a delivery:
-
-   curl -si -H 'X-API-Key: {key}' {admin}/v1/admin/products/{product}
-   curl -si -X PATCH -H 'X-API-Key: {key}' -H 'If-Match: "1"' -H 'Content-Type: application/json' -d '{"name":"The best of all"}' {admin}/v1/admin/products/{product}
-   curl -si -H 'X-API-Key: {key}' -H 'Idempotency-Key: delivery-1' -H 'Content-Type: application/json' -d '{"delta":12,"reason":"delivery"}' {admin}/v1/admin/variants/{variant}/stock-adjustments
 
 Ctrl-C here ends it and leaves nothing behind{kept}.
 `

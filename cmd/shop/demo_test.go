@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/lab"
 )
 
 // buffer is written by the program while the test reads it.
@@ -42,16 +44,27 @@ func TestDemo(t *testing.T) {
 	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
 	dir := find(t, out.String(), `cluster pause --dir (\S+)`)
-	product, key := find(t, out.String(), `http://\S+/v1/admin/products/[0-9a-f-]+`), find(t, out.String(), `X-API-Key: (\w+)`)
-	theContract(t).serveAdmins(t, find(t, product, `http://([^/]+)`))
-	if a := send(t, "GET", product, nil, "X-API-Key", key); a.status != 200 || a.header.Get("ETag") != `"1"` {
+	admin, key := find(t, out.String(), `SHOP_ADMIN_URL=http://(\S+)`), find(t, out.String(), `SHOP_ADMIN_KEY=(\w+)`)
+	theContract(t).serveAdmins(t, admin)
+	product := "http://" + admin + "/v1/admin/products/" + send(t, "GET", page, nil).field("id")
+	if a := send(t, "GET", product, nil, "X-API-Key", key); a.status != 200 || a.header.Get("ETag") != `"1"` || a.header.Get("X-RateLimit-Limit") != "" {
 		t.Errorf("%s: %d %s", product, a.status, a.body)
 	}
 	if a := send(t, "GET", product, nil); a.status != 401 {
 		t.Errorf("%s without a key: %d", product, a.status)
 	}
 	dbtest.Eventually(t, "a replica serves the page", func() bool { return fromReplica(send(t, "GET", page, nil)) })
+	state, labKey := find(t, out.String(), `(http://\S+)/lab#key=`)+lab.ControlsPath+"state", find(t, out.String(), `/lab#key=(\w+)`)
+	for key, status := range map[string]int{labKey: 200, "": 403} {
+		if _, a := exchange(t, http.DefaultClient, "GET", state, nil, lab.KeyHeader, key); a.status != status {
+			t.Errorf("%s with the key %q: %d %s", state, key, a.status, a.body)
+		}
+	}
 
+	var looked bytes.Buffer
+	if code := run(ctx, []string{"check", "--dir", dir}, &app{&looked, &looked}); code != 0 || !strings.HasSuffix(looked.String(), "\nStatus: GOOD\n") {
+		t.Errorf("shop check: exit %d, %s", code, looked.String())
+	}
 	for _, verb := range []string{"pause", "status", "resume"} {
 		var said bytes.Buffer
 		if code := run(ctx, []string{"cluster", verb, "--dir", dir}, &app{&said, &said}); code != 0 || !strings.Contains(said.String(), "replica-2") {
@@ -62,6 +75,7 @@ func TestDemo(t *testing.T) {
 	if code := <-exit; code != 0 {
 		t.Errorf("exit %d after Ctrl-C:\n%s", code, out.String())
 	}
+	keepsSecrets(t, out.String()) // but for the key of the tour, which it made to be told
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the folder is still there: %v", err)
 	}

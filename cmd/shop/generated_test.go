@@ -213,6 +213,6 @@ func (me *shopper) known(t *testing.T, g *generator) known {
 	return known{
 		"/v1/carts id": {strings.TrimPrefix(me.cart, "/v1/carts/")}, "/v1/orders id": {order.field("id")},
 		"/v1/products slug": {me.slug}, "/v1/categories slug": {me.category}, "variant_id": {me.variant}, "Authorization": {me.auth}, "Consistency-Token": {order.token()},
-		"category": {me.category}, "file": {"docs.css", "docs.js", "icon.svg"}, "code": {"not_found", "outcome_unknown"}, "currency": {"EUR"},
+		"category": {me.category}, "/docs file": {"docs.css", "docs.js", "icon.svg"}, "/lab file": {"lab.css", "lab.js", "icon.svg"}, "code": {"not_found", "outcome_unknown"}, "currency": {"EUR"},
 	}
 }

@@ -192,7 +192,7 @@ func (g *generator) text(t *rapid.T, s *openapi3.Schema, name string) string {
 	}
 	// A header or a query takes it: no controls, and no blanks at the ends.
 	printable := rapid.StringOfN(rapid.RuneFrom(nil, unicode.Letter, unicode.Digit, unicode.Punct), max(1, int(s.MinLength)), 60, -1)
-	if name == "Consistency-Token" || name == "If-None-Match" || name == "file" {
+	if slices.Contains([]string{"Consistency-Token", "If-None-Match", "Last-Event-ID", "file"}, name) {
 		printable = rapid.StringMatching(`[A-Za-z0-9_"-]{1,60}`)
 	}
 	return printable.Draw(t, name)

@@ -26,13 +26,18 @@ type app struct{ stdout, stderr io.Writer }
 const interrupted = 130
 
 // run parses the arguments, runs the subcommand and returns the exit code: 0,
-// 1 for a failure, 2 for a mistake in the arguments, 130 after Ctrl-C.
+// 1 for a failure, 2 for a mistake in the arguments, 130 after Ctrl-C; a subcommand
+// may have its own meaning for 1 and 2.
 func run(ctx context.Context, args []string, app *app) int {
 	command, code, err := parse(ctx, args, app)
 	if err != nil || command == nil {
 		return code
 	}
 	if err := command.Run(); err != nil {
+		var code exitCode
+		if errors.As(err, &code) {
+			return int(code)
+		}
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			fmt.Fprintln(app.stderr, "shop: interrupted")
 			return interrupted

@@ -62,6 +62,7 @@ func TestReadPolicies(t *testing.T) {
 // An ask is a request that an operation answers with success.
 type ask struct {
 	method, path, body string
+	route              string // method and pattern, as the router has them
 	admin              bool
 	op                 *openapi3.Operation
 }
@@ -86,7 +87,7 @@ func (a ask) send(t *testing.T, me *shopper, token string) answer {
 // oneOfEach is an ask for every operation of the contract, first those that read, and
 // last those that end something: a cart, an order, a category. An operation that needs
 // something that is not here fails: give it what it needs.
-func (me *shopper) oneOfEach(t *testing.T) []ask {
+func (me *shopper) oneOfEach(t testing.TB) []ask {
 	t.Helper()
 	bought := &shopper{shop: me.shop, auth: me.auth}
 	bought.cart = "/v1/carts/" + bought.do(t, "POST", "/v1/carts", `{"items":[`+item(me.variant, "1")+`]}`).field("id")
@@ -97,7 +98,7 @@ func (me *shopper) oneOfEach(t *testing.T) []ask {
 		"/v1/admin/categories/{id}", "/v1/admin/categories/"+own.empty, "/v1/admin/products/{id}", "/v1/admin/products/"+own.product,
 		"/v1/admin/variants/{id}", "/v1/admin/variants/"+own.variant, "/v1/admin/orders/{id}", "/v1/admin/orders/"+own.paid,
 		"/v1/categories/{slug}", "/v1/categories/"+me.category, "{slug}", me.slug,
-		"{variant_id}", me.variant, "{file}", "docs.css", "{code}", "not_found")
+		"{variant_id}", me.variant, "/docs/{file}", "/docs/docs.css", "/lab/{file}", "/lab/lab.css", "{code}", "not_found")
 	queries := map[string]string{
 		"getAvailability": "?variant_id=" + me.variant, "searchProducts": "?q=chair", "suggest": "?q=chair",
 	}
@@ -112,7 +113,10 @@ func (me *shopper) oneOfEach(t *testing.T) []ask {
 	var asks []ask
 	for path, at := range theContract(t).doc.Paths.Map() {
 		for method, op := range at.Operations() {
-			asks = append(asks, ask{method, paths.Replace(path) + queries[op.OperationID], bodies[op.OperationID], forAdmins(at), op})
+			asks = append(asks, ask{
+				method: method, path: paths.Replace(path) + queries[op.OperationID], body: bodies[op.OperationID],
+				route: method + " " + path, admin: forAdmins(at), op: op,
+			})
 		}
 	}
 	rank := func(a ask) int {
@@ -133,13 +137,14 @@ func (me *shopper) oneOfEach(t *testing.T) []ask {
 }
 
 // staff is what the admin operations may change and end without doing harm to others.
-type staff struct{ category, empty, product, variant, paid string }
+type staff struct{ name, category, empty, product, variant, paid string }
 
-func (me *shopper) newStaff(t *testing.T) staff {
+func (me *shopper) newStaff(t testing.TB) staff {
 	t.Helper()
 	name := id.New().String()
 	made := func(path, body string) string { return me.must(t, 201, "POST", "/v1/admin/"+path, body).field("id") }
 	own := staff{
+		name:     name,
 		category: made("categories", `{"name":"Full","slug":"full-`+name+`"}`),
 		empty:    made("categories", `{"name":"Empty","slug":"empty-`+name+`"}`),
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/web"
@@ -12,6 +13,7 @@ import (
 // replicationView is what the shop believes of its database, and what it did with
 // its reads so far.
 type replicationView struct {
+	At       time.Time                     `json:"at"`
 	Verdict  string                        `json:"verdict"` // good, warning or critical
 	Alarms   []alarm                       `json:"alarms"`
 	Primary  *primaryView                  `json:"primary"` // null: none answers
@@ -62,8 +64,23 @@ type replicaView struct {
 }
 
 func (s *server) replication(w http.ResponseWriter, _ *http.Request) error {
-	status := s.router.Status()
+	v, err := s.newReplicationView()
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return web.JSON(w, http.StatusOK, v)
+}
+
+// newReplicationView is replicationView with its counters.
+func (s *server) newReplicationView() (replicationView, error) {
+	v := s.replicationView(s.router.Status())
+	return v, v.count(s)
+}
+
+func (s *server) replicationView(status fresh.Status) replicationView {
 	v := replicationView{
+		At:     time.Now().UTC().Truncate(time.Millisecond),
 		Alarms: []alarm{}, Replicas: []replicaView{},
 		Sync:    newSyncView(status.Sync),
 		Budgets: map[string]int64{"browse": s.BrowseBudget.Milliseconds(), "session": s.SessionBudget.Milliseconds()},
@@ -79,11 +96,7 @@ func (s *server) replication(w http.ResponseWriter, _ *http.Request) error {
 		}
 	}
 	v.raise(status)
-	if err := v.count(s); err != nil {
-		return err
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	return web.JSON(w, http.StatusOK, v)
+	return v
 }
 
 func newSyncView(s fresh.SyncStatus) syncView {
@@ -110,7 +123,7 @@ func (s *server) newReplicaView(n fresh.NodeStatus, status fresh.Status) replica
 		}
 	}
 	for _, p := range status.Nodes {
-		if p.Primary && p.Position.Timeline == n.Position.Timeline {
+		if p.Primary && !n.Foreign && p.Position.Timeline == n.Position.Timeline {
 			lag := max(0, int64(p.Position.LSN)-int64(n.Position.LSN)) // the two were not seen at once
 			v.LagBytes, v.FullySynced = &lag, lag == 0
 		}
@@ -158,13 +171,15 @@ func (v *replicationView) raise(status fresh.Status) {
 	}
 }
 
-// count takes the counters from the metrics, where they are kept.
+// count takes the counters from where they are kept: mostly the metrics.
 func (v *replicationView) count(s *server) error {
 	families, err := s.registry.Gather()
 	if err != nil {
 		return err
 	}
 	v.Reads, v.Counters = map[string]map[string]float64{}, map[string]float64{}
+	placed, units := s.orders.Sold()
+	v.Counters["orders_placed"], v.Counters["units_sold"] = float64(placed), float64(units)
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
 			n := metric.GetCounter().GetValue()

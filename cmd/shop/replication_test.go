@@ -67,6 +67,24 @@ func TestReplicationTellsOfASplitBrain(t *testing.T) {
 	}
 }
 
+// Nodes of two clusters, as after a slip in a DSN: who answers first is believed, and
+// the others are read for nothing.
+func TestReplicationTellsOfForeignNodes(t *testing.T) {
+	config := dbtest.Config()
+	config.Replicas = 0
+	stranger := dbtest.NewOn(t, config)
+	s := newShop(t, func(c *serveCmd) {
+		c.Nodes += ",stranger=" + stranger.DSN(stranger.Primary(), "shop_rw")
+		c.ReadUser, c.ReadPassword = "", "" // each cluster has passwords of its own
+	})
+	dbtest.Eventually(t, "the alarm", func() bool { return s.replicationView(t).has("replica_foreign") })
+	for _, r := range s.replicationView(t).Replicas {
+		if r.State == "foreign" && (r.BoundMS != nil || r.LagBytes != nil || r.FullySynced) {
+			t.Errorf("claimed of a foreign node: %+v", r)
+		}
+	}
+}
+
 func TestReplicationTellsThatNothingConfirms(t *testing.T) {
 	s := newShop(t)
 	for _, n := range s.Replicas() {

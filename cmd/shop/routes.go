@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -11,6 +12,7 @@ import (
 	"example.com/leeway/catalog"
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/admin"
+	"example.com/leeway/internal/lab"
 	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
 )
@@ -43,33 +45,43 @@ var problems = []web.Mapping{
 	}},
 }
 
-// newMux is what every request goes through, on either listener.
+// newMux is what every request goes through, on either listener. The body comes first:
+// what follows is then about what the shop does, and not about how fast a client sends.
 func (s *server) newMux(render *web.Renderer) *chi.Mux {
 	r := chi.NewRouter()
-	r.Use(web.RequestID)
+	r.Use(web.ReadBody, web.RequestID, web.ClientAddress(s.log, s.proxies...), s.tracing.Middleware)
 	if s.AccessLog {
 		r.Use(web.AccessLog(s.log))
 	}
-	r.Use(render.Recover, web.SecureHeaders, middleware.GetHead)
-	r.NotFound(render.NotFound)
-	r.MethodNotAllowed(render.MethodNotAllowed)
+	r.Use(s.observer.measure, render.Recover, web.SecureHeaders, middleware.GetHead)
 	return r
 }
 
 // handler serves those who shop.
 func (s *server) handler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.requests, problems...).Tell(s.observer.problem)
 	r := s.newMux(render)
+	byAddress, byKey := render.RateLimit(s.RateAddress, web.ClientNet), render.RateLimit(s.RateKey, web.BearerBucket)
 
+	// Not limited: they cost nothing, and a process whose checks are refused is
+	// restarted while it is busy.
 	r.Get("/healthz", render.Handle(s.healthz))
 	r.Get("/readyz", render.Handle(s.readyz))
-	r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
-	api.Routes(r, render)
 	r.Group(func(r chi.Router) {
-		r.Use(render.InFlight(s.MaxInFlight), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
-		catalog.Routes(r, s.catalog, render)
-		orders.Routes(r, s.orders, render)
+		r.Use(byAddress)
+		// The pages are in memory, and the largest answers of all.
+		api.Routes(r, render)
+		lab.Routes(r, s.lab, render)
+		r.With(render.AcceptJSON).Get("/v1/replication", render.Handle(s.replication))
+		r.Group(func(r chi.Router) {
+			r.Use(byKey, render.InFlight(s.MaxInFlight), s.observer.capped("public"), render.AcceptJSON,
+				web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys), s.observer.sales)
+			catalog.Routes(r, s.catalog, render)
+			orders.Routes(r, s.orders, render)
+		})
 	})
+	r.NotFound(byAddress(http.HandlerFunc(render.NotFound)).ServeHTTP)
+	r.MethodNotAllowed(byAddress(http.HandlerFunc(render.MethodNotAllowed)).ServeHTTP)
 	return r
 }
 
@@ -77,11 +89,14 @@ func (s *server) handler() http.Handler {
 // not routed on the public one cannot be reached there by any mistake in a key. Who
 // has no key learns nothing, not even which paths there are.
 func (s *server) adminHandler() http.Handler {
-	render := web.NewRenderer(s.log, problems...)
+	render := web.NewRenderer(s.requests, problems...).Tell(s.observer.problem)
 	gate := admin.NewGate(s.adminKeys, s.log, render)
 	r := s.newMux(render)
-	r.Use(gate.Authenticate, gate.Audit, render.InFlight(s.MaxInFlight), render.AcceptJSON,
-		web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+	r.Use(render.RateLimit(s.RateAddress, web.ClientNet), gate.Authenticate,
+		render.RateLimit(s.RateKey, web.HeaderBucket(admin.Header)), gate.Audit, render.InFlight(s.MaxInFlight),
+		s.observer.capped("admin"), render.AcceptJSON, web.Deadline(s.RequestTimeout), s.router.Middleware(s.keys))
+	r.NotFound(render.NotFound)
+	r.MethodNotAllowed(render.MethodNotAllowed)
 
 	catalog.AdminRoutes(r, s.catalog, render)
 	orders.AdminRoutes(r, s.orders, render)
@@ -98,19 +113,18 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // readyz says what can be served: everything while the primary takes
-// transactions, else browsing.
+// transactions, else browsing; nothing without the schema.
 func (s *server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	status := s.router.Status()
-	if status.Writable {
-		return web.JSON(w, http.StatusOK, health{"ready"})
+	answers := slices.ContainsFunc(status.Nodes, func(n fresh.NodeStatus) bool { return n.Up })
+	if !answers {
+		return notReady("No database node answers.")
 	}
-	for _, n := range status.Nodes {
-		if n.Up {
-			return web.JSON(w, http.StatusOK, health{"degraded"})
-		}
+	if err := s.schema.err(); err != nil {
+		return err
 	}
-	return &web.Problem{
-		Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second,
-		Detail: "No database node answers.",
+	if !status.Writable {
+		return web.JSON(w, http.StatusOK, health{"degraded"})
 	}
+	return web.JSON(w, http.StatusOK, health{"ready"})
 }

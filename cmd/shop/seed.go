@@ -20,7 +20,8 @@ type seedCmd struct {
 	Products int    `default:"2000" help:"How many products to invent, with three variants each."`
 	Seed     uint64 `default:"1" help:"The same seed makes the same catalog."`
 	File     string `type:"existingfile" placeholder:"CSV" help:"Load this file instead, one line for each variant: product_slug,product_name,description,category_path,sku,option:NAME...,price,stock. Any bad line, and nothing is loaded."`
-	Add      bool   `help:"Load into a catalog that has products already."`
+	Add      bool   `help:"Load into a catalog that has products already." xor:"add"`
+	IfEmpty  bool   `help:"Do nothing, and succeed, if the catalog has products already." xor:"add"`
 }
 
 // Run loads everything or, on any error, nothing.
@@ -47,9 +48,12 @@ func (c *seedCmd) Run(ctx context.Context, app *app) (err error) {
 	if err := awaitPrimary(ctx, router); err != nil {
 		return err
 	}
-	err = load(ctx, router, in, c.Add, app)
+	err = loadCatalog(ctx, router, in, c.Add, app)
 	var pgErr *pgconn.PgError
 	switch {
+	case errors.Is(err, catalog.ErrNotEmpty) && c.IfEmpty:
+		fmt.Fprintln(app.stdout, "the catalog already has products: nothing is loaded")
+		return nil
 	case errors.Is(err, catalog.ErrNotEmpty):
 		return errors.New("the catalog already has products; give --add to load more into it")
 	case errors.As(err, &pgErr) && pgErr.Code == "42P01": // undefined_table
@@ -92,8 +96,8 @@ func awaitPrimary(ctx context.Context, router *fresh.Router) error {
 	return nil
 }
 
-// load shows its progress on one line a step.
-func load(ctx context.Context, router *fresh.Router, in catalog.Import, add bool, app *app) error {
+// loadCatalog shows its progress on one line a step.
+func loadCatalog(ctx context.Context, router *fresh.Router, in catalog.Import, add bool, app *app) error {
 	store := catalog.New(db.New(router), catalog.DefaultConfig())
 	shown := time.Now()
 	return store.Load(ctx, in, catalog.LoadOptions{

@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/lab"
+	"example.com/leeway/internal/tracing"
+	"example.com/leeway/internal/web"
 	"example.com/leeway/orders"
 )
 
@@ -29,6 +31,9 @@ func (c *serveCmd) Run(ctx context.Context, app *app) error {
 	log := slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 	if c.ReadUser == "" {
 		log.Warn("reads use the role that writes; a role without the right to write is safer", "setting", "SHOP_READ_USER")
+	}
+	if names := unverified(settings.reads.Nodes); names != nil {
+		log.Warn("the certificates of these nodes are not checked; add sslmode=verify-full to their DSNs", "setting", "SHOP_NODES", "nodes", names)
 	}
 	listener, err := listen(ctx, "--addr", settings.Addr)
 	if err != nil {
@@ -62,20 +67,41 @@ func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 type server struct {
 	settings
 	log      *slog.Logger
+	requests *slog.Logger // what becomes of requests
 	registry *prometheus.Registry
+	observer *observer
+	tracing  *tracing.Tracing // nil: off
 	router   *fresh.Router
 	catalog  *catalog.Store
 	orders   *orders.Store
 	admin    net.Listener // nil: there is no back office
 	sweeper  *sweeper
+	schema   *schemaCheck
+	lab      *lab.Hub
+	controls *lab.Controls // of the demo; nil: there are none
 }
 
 // newServer connects nothing yet: nodes may come up later.
 func newServer(set settings, log *slog.Logger) (*server, error) {
-	s := &server{settings: set, log: log, registry: prometheus.NewRegistry()}
+	return newObserved(set, log, newObserver(set))
+}
+
+func newObserved(set settings, log *slog.Logger, o *observer) (*server, error) {
+	log = slog.New(tracing.Logs(log.Handler()))
+	s := &server{settings: set, log: log, requests: log, registry: prometheus.NewRegistry(), observer: o}
+	var err error
+	if set.traces != "" {
+		if s.tracing, err = tracing.New(context.Background(), set.traces, log); err != nil {
+			return nil, err
+		}
+	}
 	config := set.reads
 	config.Log, config.Metrics = log, s.registry
-	var err error
+	config.Hooks.Start = s.tracing.Hook()
+	if o != nil {
+		config.Hooks.Read = o.read
+		o.registry.MustRegister(alarmGauges{s})
+	}
 	if s.router, err = fresh.New(config); err != nil {
 		return nil, err
 	}
@@ -83,6 +109,8 @@ func newServer(set settings, log *slog.Logger) (*server, error) {
 	s.catalog = catalog.New(database, s.catalogConfig())
 	s.orders = orders.New(database, s.ordersConfig())
 	s.sweeper = newSweeper(s.orders, s.ExpireEvery, log, s.registry)
+	s.schema = &schemaCheck{router: s.router, log: log}
+	s.lab = lab.NewHub(func() (any, error) { return s.newReplicationView() }, log)
 	return s, nil
 }
 
@@ -106,29 +134,16 @@ func (s *server) ordersConfig() orders.Config {
 
 func (s *server) sessionPolicy() fresh.Policy { return fresh.Session().Within(s.SessionBudget) }
 
-// The limits of a connection. A client that sends its headers a byte at a time
-// holds a socket for at most ReadHeaderTimeout.
-func (s *server) httpServer(requests context.Context, handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		BaseContext:       func(net.Listener) context.Context { return requests },
-		ReadHeaderTimeout: 2 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      s.RequestTimeout + 5*time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-}
-
 // serve answers requests and sweeps until ctx ends, lets what is under way finish,
 // and closes the router. It ends a second after twice ShutdownTimeout at the latest.
 func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeRouter()
-	defer s.startSweeper(ctx)()
+	defer inBackground(ctx, s.sweeper.run, s.schema.run)()
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	servers := []*http.Server{s.httpServer(requests, s.handler())}
+	servers := []*http.Server{s.httpServer(requests, s.withControls(s.handler()))}
+	servers[0].RegisterOnShutdown(s.endLab) // streams do not end by themselves, and would be waited for
+	defer s.endLab()
 	listeners := []net.Listener{listener}
 	if s.admin != nil {
 		servers = append(servers, s.httpServer(requests, s.adminHandler()))
@@ -168,11 +183,13 @@ func closeAll[C io.Closer](all []C) error {
 	return errors.Join(errs...)
 }
 
-// startSweeper returns what stops it and waits for its end.
-func (s *server) startSweeper(ctx context.Context) (stop func()) {
+// inBackground returns what stops all of them and waits for their end.
+func inBackground(ctx context.Context, all ...func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { s.sweeper.run(ctx) })
+	for _, run := range all {
+		running.Go(func() { run(ctx) })
+	}
 	return func() {
 		cancel()
 		running.Wait()
@@ -198,7 +215,7 @@ func shutdown(servers []*http.Server, wait time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// closeRouter leaves COMMITs alone that still wait for a standby: the server
+// closeRouter closes the router and sends the last traces. It leaves COMMITs alone that still wait for a standby: the server
 // goes on with them, and their callers have been told that the outcome is
 // unknown.
 func (s *server) closeRouter() {
@@ -207,13 +224,16 @@ func (s *server) closeRouter() {
 	if err := s.router.Close(ctx); err != nil {
 		s.log.Warn("COMMITs still wait for a standby; what becomes of them is not known here", "error", err)
 	}
+	if err := s.tracing.Close(ctx); err != nil {
+		s.log.Warn("the last traces were not sent", "error", err)
+	}
 }
 
-// serveInternal serves /metrics, when an address was given for it.
+// serveInternal serves internalHandler, when an address was given for it. Profiles take
+// as long as was asked for, so no timeout ends their answers.
 func (s *server) serveInternal(ctx context.Context) (*http.Server, error) {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	internal := &http.Server{Handler: mux, ReadHeaderTimeout: 2 * time.Second}
+	internal := s.httpServer(context.WithoutCancel(ctx), web.ReadBody(s.internalHandler()))
+	internal.WriteTimeout = 0
 	if s.InternalAddr == "" {
 		return internal, nil
 	}

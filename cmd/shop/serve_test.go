@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -18,7 +17,7 @@ func (s *shop) serveSecond(t *testing.T, shutdown time.Duration) (addr string, s
 	t.Helper()
 	set := s.settings
 	set.ShutdownTimeout = shutdown
-	second, err := newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	second, err := newServer(set, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +114,11 @@ func TestMetricsAreOnTheInternalListenerOnly(t *testing.T) {
 	s.get(t, "/v1/products/"+s.slug)
 	if _, a := exchange(t, http.DefaultClient, "GET", "http://"+addr+"/metrics", nil); a.status != 200 || !strings.Contains(string(a.body), "leeway_reads_total{") {
 		t.Errorf("internal: %d %.200s", a.status, a.body)
+	}
+	for _, path := range []string{"/healthz", "/readyz"} { // there as well
+		if _, a := exchange(t, http.DefaultClient, "GET", "http://"+addr+path, nil); a.status != 200 {
+			t.Errorf("internal %s: %d %s", path, a.status, a.body)
+		}
 	}
 	if a := s.get(t, "/metrics"); a.status != 404 {
 		t.Errorf("public: %d, want 404", a.status)

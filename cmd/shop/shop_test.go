@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -42,7 +43,7 @@ func newShop(t *testing.T, adjust ...func(*serveCmd)) *shop {
 	return serveOn(t, dbtest.New(t), adjust...)
 }
 
-func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
+func serveOn(t testing.TB, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 	t.Helper()
 	in := seed.Generate(testProducts, 1)
 	if err := catalog.New(env.DB, catalog.DefaultConfig()).Load(t.Context(), in, catalog.LoadOptions{}); err != nil {
@@ -50,6 +51,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 	}
 	flags := testFlags(t)
 	flags.nodeFlags = flagsOf(env.Config().Nodes)
+	keepPasswords(env.Config().Nodes)
 	for _, f := range adjust {
 		f(&flags)
 	}
@@ -58,7 +60,7 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 		t.Fatal(err)
 	}
 	s := &shop{Env: env, slug: in.Products[0].Slug, variant: in.Products[0].Variants[0].ID.String(), category: in.Categories[0].Slug}
-	if s.server, err = newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+	if s.server, err = newServer(set, testLog(t)); err != nil {
 		t.Fatal(err)
 	}
 	s.url = serve(t, s.server)
@@ -66,7 +68,18 @@ func serveOn(t *testing.T, env *dbtest.Env, adjust ...func(*serveCmd)) *shop {
 }
 
 // serve runs the server until the test ends, and waits until it is ready.
-func serve(t *testing.T, s *server) string {
+func serve(t testing.TB, s *server) string {
+	t.Helper()
+	url := listenAndServe(t, s)
+	dbtest.Eventually(t, "the shop is ready", func() bool {
+		answer := send(t, "GET", url+"/readyz", nil)
+		return answer.status == 200 && answer.field("status") == "ready"
+	})
+	return url
+}
+
+// listenAndServe runs the server until the test ends.
+func listenAndServe(t testing.TB, s *server) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,22 +94,19 @@ func serve(t *testing.T, s *server) string {
 			t.Error(err)
 		}
 	})
-	url := "http://" + listener.Addr().String()
-	dbtest.Eventually(t, "the shop is ready", func() bool {
-		answer := send(t, "GET", url+"/readyz", nil)
-		return answer.status == 200 && answer.field("status") == "ready"
-	})
-	return url
+	return "http://" + listener.Addr().String()
 }
 
-func testFlags(t *testing.T) serveCmd {
+func testFlags(t testing.TB) serveCmd {
 	t.Helper()
 	var flags serveCmd
 	if err := kong.ApplyDefaults(&flags); err != nil {
 		t.Fatal(err)
 	}
 	flags.Addr = "127.0.0.1:0"
+	flags.RateAddress, flags.RateKey = 0, 0 // all of a test's clients are one address
 	flags.TokenKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, fresh.MinTokenKey))
+	keepSecret(flags.TokenKey)
 	return flags
 }
 
@@ -109,6 +119,13 @@ type answer struct {
 
 func (a answer) source() string { return a.header.Get(fresh.SourceHeader) }
 func (a answer) token() string  { return a.header.Get(fresh.TokenHeader) }
+
+// data is that of the first event of a stream.
+func (a answer) data() string {
+	_, data, _ := strings.Cut(string(a.body), "\ndata: ")
+	data, _, _ = strings.Cut(data, "\n")
+	return data
+}
 
 // field returns a member of the body by its path, as text.
 func (a answer) field(path ...string) string {
@@ -131,12 +148,14 @@ func send(t testing.TB, method, url string, body io.Reader, headers ...string) a
 	return sendWith(t, http.DefaultClient, method, url, body, headers...)
 }
 
-// sendWith also holds every answer to the contract, in whatever test it is.
+// sendWith also holds every answer to the contract, in whatever test it is, and sees
+// that it tells no secret.
 func sendWith(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) answer {
 	t.Helper()
 	req, a := exchange(t, client, method, url, body, headers...)
 	if a.status != 0 {
 		theContract(t).check(t, req, a)
+		a.checkSecrets(t, req)
 	}
 	return a
 }
@@ -144,9 +163,7 @@ func sendWith(t testing.TB, client *http.Client, method, url string, body io.Rea
 // exchange is sendWith for what is not in the contract: the internal listener.
 func exchange(t testing.TB, client *http.Client, method, url string, body io.Reader, headers ...string) (*http.Request, answer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	req, err := http.NewRequest(method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,17 +173,44 @@ func exchange(t testing.TB, client *http.Client, method, url string, body io.Rea
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := client.Do(req)
+	plantSecrets(req)
+	return req, do(t, client, req)
+}
+
+// do returns the answer, or the zero one if there was none.
+func do(t testing.TB, client *http.Client, req *http.Request) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
+	defer cancel()
+	res, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		t.Error(err) // not Fatal: also called by goroutines
-		return req, answer{}
+		return answer{}
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	text, err := readAnswer(res)
 	if err != nil {
 		t.Error(err)
 	}
-	return req, answer{res.StatusCode, res.Header, text}
+	return answer{res.StatusCode, res.Header, text}
+}
+
+// readAnswer reads to the end, but a stream, which has none, to that of its first event.
+func readAnswer(res *http.Response) (text []byte, err error) {
+	if res.Header.Get("Content-Type") != "text/event-stream" {
+		return io.ReadAll(res.Body)
+	}
+	body, data := bufio.NewReader(res.Body), false
+	for {
+		line, err := body.ReadBytes('\n')
+		text = append(text, line...)
+		data = data || bytes.HasPrefix(line, []byte("data: "))
+		if data && len(line) == 1 || errors.Is(err, io.EOF) { // a HEAD has no body
+			return text, nil
+		} else if err != nil {
+			return text, err
+		}
+	}
 }
 
 func (s *shop) get(t testing.TB, path string, headers ...string) answer {
@@ -199,7 +243,7 @@ func (s *shopper) do(t testing.TB, method, path, body string, headers ...string)
 	return send(t, method, s.url+path, reader, append(headers, "Authorization", s.auth)...)
 }
 
-const checkoutBody = `{"email":"ada@example.com","shipping_address":{"name":"Ada","line1":"1 Main St","city":"London","postal_code":"N1","country":"GB"}}`
+const checkoutBody = `{"email":"ada@` + canaryHome + `.example","shipping_address":{"name":"Ada ` + canaryHome + `","line1":"1 ` + canaryHome + ` St","city":"London","postal_code":"N1","country":"GB"}}`
 
 func (s *shopper) checkout(t testing.TB, key string) answer {
 	t.Helper()

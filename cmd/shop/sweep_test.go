@@ -52,7 +52,7 @@ func TestUnpaidOrdersExpire(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := s.settings
-	second, err := newServer(set, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	second, err := newServer(set, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,23 +106,7 @@ func TestASweepWithoutAPrimaryIsTriedAgain(t *testing.T) {
 	}
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, nil))
-	// A router of its own whose nodes do not answer.
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
-	flags := testFlags(t)
-	flags.Nodes = "primary=postgres://shop_rw@" + closed.Addr().String() + "/shop"
-	set, err := flags.settings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	blind, err := newServer(set, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer blind.closeRouter()
+	blind := newBlind(t)
 	blind.sweeper.log = log
 	blind.sweeper.round(t.Context())
 	if n := blind.counted(t, "leeway_sweep_failures_total"); n != 2 || !strings.Contains(said.String(), "sweep failed") {
@@ -143,6 +127,28 @@ func TestASweepWithoutAPrimaryIsTriedAgain(t *testing.T) {
 	if a := me.do(t, "GET", "/v1/orders/"+order.field("id"), ""); a.field("status") != "expired" {
 		t.Errorf("%s", a.body)
 	}
+}
+
+// newBlind is a process whose nodes do not answer.
+func newBlind(t *testing.T) *server {
+	t.Helper()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	flags := testFlags(t)
+	flags.Nodes = "primary=postgres://shop_rw@" + closed.Addr().String() + "/shop"
+	set, err := flags.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blind, err := newServer(set, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(blind.closeRouter)
+	return blind
 }
 
 // Stopping waits for the sweeper, which waits for a lock at that moment.

@@ -2,12 +2,7 @@ package fresh_test
 
 import (
 	"context"
-	"math/rand/v2"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -18,12 +13,7 @@ import (
 // The cost of a proof: the same row of the same replica read through a bare
 // pool, and through the router under each contract, by readers that carry a
 // deadline, as a request does.
-type reading struct {
-	name string
-	read func(context.Context) error
-}
-
-func readings(b *testing.B) []reading {
+func readings(b *testing.B) []dbtest.Contender {
 	s := setup(b)
 	one := s.Config()
 	one.Nodes = one.Nodes[:2] // one replica, as the bare pool has
@@ -31,10 +21,10 @@ func readings(b *testing.B) []reading {
 	token := s.add(b)
 	s.CatchUp(b)
 
-	var list []reading
+	var list []dbtest.Contender
 	for _, name := range []string{"bare", "bare again"} { // the second one shows the noise
 		pool := s.barePool(b)
-		list = append(list, reading{name, func(ctx context.Context) error {
+		list = append(list, dbtest.Contender{Name: name, Do: func(ctx context.Context) error {
 			return pool.QueryRow(ctx, readCounter).Scan(new(int))
 		}})
 	}
@@ -43,7 +33,7 @@ func readings(b *testing.B) []reading {
 		policy fresh.Policy
 	}{{"bounded", fresh.Bounded(5 * second)}, {"session", fresh.Session()}} {
 		reader := s.router.Reader(contract.policy)
-		list = append(list, reading{contract.name, func(ctx context.Context) error {
+		list = append(list, dbtest.Contender{Name: contract.name, Do: func(ctx context.Context) error {
 			ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(token))
 			return reader.QueryRow(ctx, readCounter).Scan(new(int))
 		}})
@@ -69,12 +59,12 @@ func (b *bench) barePool(tb testing.TB) *pgxpool.Pool {
 // BenchmarkRead shows the allocations of each.
 func BenchmarkRead(b *testing.B) {
 	for _, r := range readings(b) {
-		b.Run(r.name, func(b *testing.B) {
+		b.Run(r.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
 			defer cancel()
 			for b.Loop() {
-				if err := r.read(ctx); err != nil {
+				if err := r.Do(ctx); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -82,61 +72,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-const (
-	readers   = 8
-	perReader = 400
-)
-
-// BenchmarkRatio compares them. An operation is one round, in which each kind
-// has its turn; the ratio of a round is that of neighbours in time, and the
-// median over the rounds is reported, so that a busy moment of the machine
-// counts for all or for none. "bare again" is a second pool like the first: what
-// it differs from 1 is noise:
+// BenchmarkRatio compares them, in rounds; see dbtest.Ratio:
 //
 //	go test -run '^$' -bench Ratio -benchtime 101x ./db/fresh
-func BenchmarkRatio(b *testing.B) {
-	list := readings(b)
-	rates := make([][]float64, len(list))
-	for b.Loop() {
-		for _, k := range rand.Perm(len(list)) { // nobody always follows the same one
-			rates[k] = append(rates[k], rate(b, list[k].read))
-		}
-	}
-	for k, r := range list {
-		name := strings.ReplaceAll(r.name, " ", "-")
-		b.ReportMetric(median(rates[k]), name+"/s")
-		if k == 0 {
-			continue
-		}
-		ratios := make([]float64, len(rates[k]))
-		for i := range ratios {
-			ratios[i] = rates[k][i] / rates[0][i]
-		}
-		b.ReportMetric(median(ratios), name+"/"+list[0].name)
-	}
-}
-
-// rate returns reads per second.
-func rate(b *testing.B, read func(context.Context) error) float64 {
-	ctx, cancel := context.WithTimeout(context.Background(), dbtest.Limit)
-	defer cancel()
-	var all sync.WaitGroup
-	start := time.Now()
-	for range readers {
-		all.Go(func() {
-			for range perReader {
-				if err := read(ctx); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	return readers * perReader / time.Since(start).Seconds()
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
-}
+func BenchmarkRatio(b *testing.B) { dbtest.Ratio(b, readings(b)) }

@@ -167,6 +167,17 @@ type Served struct {
 	Stale bool
 }
 
+// Source is replica, stale (a replica that could not prove its contract) or primary.
+func (s Served) Source() string {
+	switch {
+	case s.Primary:
+		return "primary"
+	case s.Stale:
+		return "stale"
+	}
+	return "replica"
+}
+
 // weaker ranks stale before replica before primary, then the larger bound;
 // nothing proven is the largest of all.
 func (s Served) weaker(t Served) bool {

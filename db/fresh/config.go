@@ -1,10 +1,13 @@
 package fresh
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -59,6 +62,7 @@ type Config struct {
 
 	Log     *slog.Logger          // default: none
 	Metrics prometheus.Registerer // default: not registered
+	Hooks   Hooks                 // default: none
 }
 
 func (c Config) withDefaults() Config {
@@ -114,10 +118,16 @@ func (c Config) Validate() error {
 
 func validateDSN(dsn string) error {
 	config, err := pgxpool.ParseConfig(dsn)
+	if file, ok := errors.AsType[*fs.PathError](err); ok { // of sslrootcert or the like
+		return fmt.Errorf("its DSN names a file that cannot be read: %w", file)
+	}
 	if err != nil {
 		return fmt.Errorf("its DSN cannot be parsed (want postgres://user:password@host:port/database)")
 	}
 	first := config.ConnConfig
+	if first.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
+		return fmt.Errorf("its DSN asks for the simple protocol, which writes arguments into the text of a statement; exec does as well behind a pooler")
+	}
 	for _, other := range first.Fallbacks { // also holds the same host without TLS
 		if other.Host != first.Host || other.Port != first.Port {
 			return fmt.Errorf("its DSN names several hosts; give each server a node of its own")

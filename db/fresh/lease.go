@@ -57,6 +57,7 @@ func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration,
 		return err
 	}
 	defer conn.Release()
+	l.demand.tries++
 	l.conn, l.state = conn.Conn(), stateOf(conn.Conn().PgConn())
 	l.proven = l.state.pos
 	err = read(ctx, l)

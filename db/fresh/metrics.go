@@ -59,6 +59,7 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 	if registry != nil {
 		registry.MustRegister(reads, behind, tokens, r.alarms.total, m.rewound, m.retries, m.commits, m.unknown)
 		registry.MustRegister(r.gauges()...)
+		registry.MustRegister(poolStats{r.nodes})
 	}
 	return m
 }
@@ -67,8 +68,11 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 func (r *Router) gauges() []prometheus.Collector {
 	list := []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "leeway_fallback_in_flight", Help: "Reads on the primary now; the cap is FallbackConns.",
+			Name: "leeway_fallback_in_flight", Help: "Reads on the primary now.",
 		}, func() float64 { return float64(len(r.fallback.slots)) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "leeway_fallback_limit", Help: "How many reads may be on the primary at once.",
+		}, func() float64 { return float64(cap(r.fallback.slots)) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "leeway_fallback_shed_total", Help: "Reads refused because the cap was reached.",
 		}, func() float64 { return float64(r.fallback.shed.Load()) }),
@@ -77,20 +81,30 @@ func (r *Router) gauges() []prometheus.Collector {
 		}, func() float64 { return float64(r.writableNodes()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "leeway_no_synchronous_standby", Help: "1 while transactions are refused because no synchronous standby confirms.",
-		}, func() float64 {
-			if primary, _ := r.currentPrimary(); primary != nil && primary.refuses() {
-				return 1
-			}
-			return 0
-		}),
+		}, func() float64 { primary, _ := r.currentPrimary(); return oneIf(primary != nil && primary.refuses()) }),
 	}
 	for _, n := range r.nodes {
-		list = append(list, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "leeway_bound_seconds", Help: "Proven staleness of a node; -1 when nothing is proven.",
-			ConstLabels: prometheus.Labels{"node": n.name},
-		}, func() float64 { return r.boundSeconds(n) }))
+		list = append(list,
+			nodeGauge(n, "leeway_bound_seconds", "Proven staleness of a node; -1 when nothing is proven.",
+				func() float64 { return r.boundSeconds(n) }),
+			nodeGauge(n, "leeway_node_up", "1 while a node answers the monitor.",
+				func() float64 { return oneIf(n.view.Load().err == nil) }),
+			nodeGauge(n, "leeway_node_primary", "1 for the node that transactions go to.",
+				func() float64 { primary, _ := r.currentPrimary(); return oneIf(primary == n) }))
 	}
 	return list
+}
+
+func nodeGauge(n *node, name, help string, value func() float64) prometheus.Collector {
+	labels := prometheus.Labels{"node": n.name}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+}
+
+func oneIf(so bool) float64 {
+	if so {
+		return 1
+	}
+	return 0
 }
 
 func (r *Router) boundSeconds(n *node) float64 {

@@ -36,8 +36,6 @@ type node struct {
 	behind  prometheus.Counter              // failed guards
 }
 
-func (n *node) count(reason Reason) { n.answers[reason].Inc() }
-
 const (
 	connectTimeout = time.Second
 	pingTimeout    = 500 * time.Millisecond

@@ -20,6 +20,9 @@ type demand struct {
 	refused Reason   // why no replica can prove it; ReasonReplica: one may
 	stamp   bool     // measure what was seen
 	raise   bool     // and make it the session's token
+
+	served Served // by whom in the end, for the hooks
+	tries  int
 }
 
 // compile turns the policy and the session's token into a demand.
@@ -75,16 +78,28 @@ type try func(context.Context, *lease) error
 
 // route answers a read: by the first replica that proves the demand, else as
 // the policy degrades.
-func (r *Router) route(ctx context.Context, p Policy, run try) error {
+func (r *Router) route(ctx context.Context, p Policy, w Work, run try) error {
 	d := r.compile(ctx, p)
+	ctx, end := r.config.Hooks.start(ctx, w)
+	err := r.satisfy(ctx, &d, run)
+	if end != nil {
+		if d.served.Node == "" {
+			d.served.Reason = d.refused
+		}
+		end(Outcome{d.served, d.tries, err})
+	}
+	return err
+}
+
+func (r *Router) satisfy(ctx context.Context, d *demand, run try) error {
 	if d.refused == ReasonReplica {
 		var done bool
 		var err error
-		if done, d.refused, err = r.tryReplicas(ctx, &d, run); done {
+		if done, d.refused, err = r.tryReplicas(ctx, d, run); done {
 			return err
 		}
 	}
-	return r.degrade(ctx, &d, run)
+	return r.degrade(ctx, d, run)
 }
 
 // tryReplicas tries one candidate after the other. The read is done when one has
@@ -104,7 +119,7 @@ func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool
 		l := &lease{router: r, node: n, demand: d, floor: d.floor, served: Served{Node: n.name}}
 		err := l.run(ctx, n.read, wait, run)
 		if err == nil {
-			r.answered(d, l)
+			r.answered(ctx, d, l)
 			return true, ReasonReplica, nil
 		}
 		if errors.Is(err, errBehind) {
@@ -223,7 +238,7 @@ func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 		}
 		err := l.run(ctx, n.read, 0, run)
 		if err == nil {
-			r.answered(d, l)
+			r.answered(ctx, d, l)
 			return nil
 		}
 		if errors.Is(err, errBehind) {
@@ -253,7 +268,8 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 	}
 	if err := r.fallback.enter(ctx); err != nil {
 		if errors.Is(err, ErrOverloaded) {
-			primary.count(ReasonShed)
+			d.served = Served{Node: primary.name, Primary: true, Reason: ReasonShed}
+			r.count(ctx, primary, d.served)
 		}
 		return err
 	}
@@ -272,7 +288,7 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 	}
 	switch {
 	case err == nil:
-		r.answered(d, l)
+		r.answered(ctx, d, l)
 		return nil
 	case v == elsewhere || v == demoted:
 		r.rediscover()
@@ -282,9 +298,9 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 }
 
 // answered is the one place where a read's source is told and counted.
-func (r *Router) answered(d *demand, l *lease) {
+func (r *Router) answered(ctx context.Context, d *demand, l *lease) {
 	r.tell(d, l)
-	l.node.count(l.served.Reason)
+	r.count(ctx, l.node, l.served)
 	if d.carrier == nil || !d.stamp {
 		return
 	}
@@ -302,11 +318,11 @@ func (r *Router) answered(d *demand, l *lease) {
 
 // tell notes the source and what it had proven before the query.
 func (r *Router) tell(d *demand, l *lease) {
-	if d.carrier == nil {
-		return
-	}
 	if !l.primary {
 		l.served.Bound = d.samples.boundOrNone(d.start, l.proven)
 	}
-	d.carrier.note(l.served)
+	d.served = l.served
+	if d.carrier != nil {
+		d.carrier.note(l.served)
+	}
 }

@@ -24,7 +24,7 @@ func (r *Router) Snapshot(ctx context.Context, p Policy, fn func(context.Context
 	if r.config.Pooler {
 		p = Strong()
 	}
-	return r.route(ctx, p, func(ctx context.Context, l *lease) error {
+	return r.route(ctx, p, Work{Kind: WorkSnapshot}, func(ctx context.Context, l *lease) error {
 		// Before BEGIN: the transaction's first statement fixes its snapshot.
 		if err := l.guard(ctx); err != nil {
 			return err
@@ -48,7 +48,8 @@ func (l *lease) transaction(ctx context.Context, fn func(context.Context, ReadTx
 		return err
 	}
 	if err := fn(ctx, l.conn); err != nil {
-		return errors.Join(err, rollback(ctx, l.conn))
+		_, ended := rollback(ctx, l.conn, "ROLLBACK")
+		return errors.Join(err, ended)
 	}
 	tag, err := l.conn.Exec(ctx, "COMMIT")
 	if err == nil && tag.String() == "ROLLBACK" {
@@ -65,10 +66,12 @@ const (
 	rollbackTimeout = 2 * time.Second // for a caller without a deadline
 )
 
-// rollback returns nil when the connection is gone: then so is the transaction.
-func rollback(ctx context.Context, conn *pgx.Conn) error {
+// rollback sends sql, whose first statement is ROLLBACK. An error of the statements
+// behind it is none of the rollback. It returns nil when the connection is gone: then
+// so is the transaction.
+func rollback(ctx context.Context, conn *pgx.Conn, sql string) ([]*pgconn.Result, error) {
 	if conn.IsClosed() {
-		return nil
+		return nil, nil
 	}
 	limit := rollbackTimeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -76,6 +79,9 @@ func rollback(ctx context.Context, conn *pgx.Conn) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	_, err := conn.Exec(ctx, "ROLLBACK")
-	return err
+	results, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	if len(results) > 0 && !conn.IsClosed() {
+		return results, nil
+	}
+	return nil, err
 }

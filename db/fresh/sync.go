@@ -52,17 +52,20 @@ func observeSync(ctx context.Context, conn *pgx.Conn) (s syncView, err error) {
 // "FIRST 2 (...)", "2 (...)"; a plain list means one (manual, section 20.6.2).
 var waitedFor = regexp.MustCompile(`(?i)^\s*(?:any\s+|first\s+)?(\d+)\s*\(`)
 
-// quorum is the number of standbys that a COMMIT waits for; 0: none.
-func (s syncView) quorum() int {
-	if s.names == "" {
+// Quorum is the number of standbys that a COMMIT waits for under a value of
+// synchronous_standby_names; 0: none.
+func Quorum(names string) int {
+	if names == "" {
 		return 0
 	}
-	if match := waitedFor.FindStringSubmatch(s.names); match != nil {
+	if match := waitedFor.FindStringSubmatch(names); match != nil {
 		n, _ := strconv.Atoi(match[1])
 		return n
 	}
 	return 1
 }
+
+func (s syncView) quorum() int { return Quorum(s.names) }
 
 // confirmed is the LSN up to which a COMMIT is acknowledged: as many standbys as
 // the quorum have flushed it or, for remote_apply, replayed it. The zero LSN: there

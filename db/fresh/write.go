@@ -33,15 +33,26 @@ const (
 // fn may run up to three times: after a serialization failure, a deadlock, or
 // a connection that was lost before COMMIT was sent. It must use only tx, and
 // keep its other effects to itself until Write returns nil. Its error rolls
-// back and is returned.
+// back and is returned. If it is a refusal of its own, and no failure, the token then
+// covers what fn has seen: who is refused reads again, and must meet what refused them.
 //
 // Once COMMIT is sent nothing cancels it and nothing is retried. If ctx ends
 // first, if the connection is lost, or if the server says that it stopped
 // waiting for its synchronous standby, the error is ErrCommitUnknown: the
 // transaction may be durable, and only an idempotency key can tell.
 func (r *Router) Write(ctx context.Context, fn func(context.Context, WriteTx) error) error {
+	ctx, end := r.config.Hooks.start(ctx, Work{Kind: WorkWrite})
+	var o Outcome
+	o.Err = r.write(ctx, &o, fn)
+	if end != nil {
+		end(o)
+	}
+	return o.Err
+}
+
+func (r *Router) write(ctx context.Context, o *Outcome, fn func(context.Context, WriteTx) error) error {
 	for try := 1; ; try++ {
-		err := r.writeOnce(ctx, fn)
+		err := r.writeOnce(ctx, o, fn)
 		if err == nil || errors.Is(err, ErrCommitUnknown) {
 			return err
 		}
@@ -83,7 +94,7 @@ func backOff(ctx context.Context, try int) bool {
 	}
 }
 
-func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx) error) error {
+func (r *Router) writeOnce(ctx context.Context, o *Outcome, fn func(context.Context, WriteTx) error) error {
 	primary, timeline := r.currentPrimary()
 	if primary == nil {
 		return ErrNoPrimary
@@ -111,12 +122,17 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 	if primary.refuses() {
 		return ErrNoSynchronousStandby // the first connection has told what its COMMIT would wait for
 	}
-	if err := runTx(ctx, conn.Conn(), fn); err != nil {
+	o.Served, o.Tries = primary.wrote(), o.Tries+1
+	if seen, err := runTx(ctx, conn.Conn(), fn); err != nil {
 		primary.condemn(conn.Conn(), classify(ctx, err, inWrite))
+		if c != nil && !seen.IsZero() {
+			c.raise(seen)
+			c.note(primary.wrote())
+		}
 		return err
 	}
 	committing = true // and the connection commit's own
-	pos, err := r.commit(ctx, conn)
+	pos, err := r.commit(ctx, primary, conn)
 	if err != nil {
 		return err
 	}
@@ -125,29 +141,52 @@ func (r *Router) writeOnce(ctx context.Context, fn func(context.Context, WriteTx
 	}
 	if c != nil {
 		c.raise(pos)
-		c.note(Served{Node: primary.name, Primary: true, Reason: ReasonPolicy})
+		c.note(primary.wrote())
 	}
 	return nil
 }
 
-func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx) error) error {
+func (n *node) wrote() Served { return Served{Node: n.name, Primary: true, Reason: ReasonPolicy} }
+
+// runTx leaves the transaction open when fn has no error. Else it is rolled back, and
+// after a refusal seen is where the primary was by then.
+func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx) error) (seen Position, err error) {
 	if _, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED"); err != nil {
-		return err
+		return Position{}, err
 	}
 	if conn.PgConn().ParameterStatus("in_hot_standby") == "on" {
-		return errDemoted
+		return Position{}, errDemoted
 	}
-	err := fn(ctx, conn)
+	err, end := fn(ctx, conn), "ROLLBACK"
+	if refusal(ctx, err) {
+		end = refuseSQL
+	}
 	if err == nil && conn.PgConn().TxStatus() != 'T' {
 		err = errSwallowed // or fn ended the transaction itself
 	}
 	if err == nil {
 		err = ctx.Err() // nobody waits any more: better a rollback than a doubt
 	}
-	if err != nil {
-		return errors.Join(err, rollback(ctx, conn))
+	if err == nil {
+		return Position{}, nil
 	}
-	return nil
+	answers, ended := rollback(ctx, conn, end)
+	if len(answers) == 2 && len(answers[1].Rows) == 1 {
+		seen, _ = parsePosition(answers[1].Rows[0])
+	}
+	return seen, errors.Join(err, ended)
+}
+
+// In one message, as in commitSQL. What a transaction has seen is behind this
+// position: a commit is flushed before others see what it did.
+const refuseSQL = "ROLLBACK; SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn())"
+
+// refusal: the function decided against the transaction, as for a version that is not
+// the expected one. An error that the server or the connection raised is none, unless
+// the function has made one of it.
+func refusal(ctx context.Context, err error) bool {
+	_, server := errors.AsType[*pgconn.PgError](err)
+	return err != nil && !server && classify(ctx, err, inWrite) == final && ctx.Err() == nil
 }
 
 // committed is what came of a COMMIT.
@@ -162,8 +201,9 @@ type committed struct {
 // So the COMMIT runs to its end with no deadline, on a connection that only it
 // holds; there are WriteConns of those, which bounds how many can wait. The
 // caller may leave earlier, not knowing the outcome.
-func (r *Router) commit(ctx context.Context, conn *pgxpool.Conn) (Position, error) {
+func (r *Router) commit(ctx context.Context, primary *node, conn *pgxpool.Conn) (Position, error) {
 	done := make(chan committed, 1)
+	_, end := r.config.Hooks.start(ctx, Work{Kind: WorkCommit})
 	r.commits.Add(1)
 	go func() {
 		defer r.commits.Done()
@@ -172,6 +212,9 @@ func (r *Router) commit(ctx context.Context, conn *pgxpool.Conn) (Position, erro
 		pos, err := sendCommit(context.WithoutCancel(ctx), conn.Conn().PgConn())
 		r.metrics.commit(time.Since(start), err)
 		r.alarms.see(err, inWrite)
+		if end != nil {
+			end(Outcome{primary.wrote(), 1, err})
+		}
 		done <- committed{pos, err}
 	}()
 	select {

@@ -63,9 +63,41 @@ func TestAnErrorRollsBack(t *testing.T) {
 	if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 0 {
 		t.Errorf("n = %d after a rollback", n)
 	}
-	if token, raised := c.Token(); raised {
-		t.Errorf("a rollback raised the token to %v", token)
+	if served, ok := c.Served(); !ok || !served.Primary {
+		t.Errorf("refused by %v, %v; want the primary", served, ok)
 	}
+}
+
+// Who is told that somebody else was first reads again, and no replica that lacks it
+// may answer.
+func TestWhatRefusedIsReadNext(t *testing.T) {
+	b := setup(t)
+	b.Pause(t)
+	b.add(t) // by somebody else
+	ctx, c := session(t, fresh.Position{})
+	first := errors.New("somebody was first")
+	err := b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+		var n int
+		if err := tx.QueryRow(ctx, readCounter).Scan(&n); err != nil || n == 0 {
+			return err
+		}
+		return first
+	})
+	if !errors.Is(err, first) {
+		t.Fatalf("err = %v", err)
+	}
+	token, _ := c.Token()
+	if n, served := b.read(t, fresh.Session(), token); n != 1 || served.Reason != fresh.ReasonToken {
+		t.Errorf("read again: n = %d from %v, want 1 from the primary for its token", n, served)
+	}
+	if n, served := b.read(t, fresh.Any(), fresh.Position{}); n != 0 || served.Primary {
+		t.Errorf("without the token: n = %d from %v; no replica is behind, so the test shows nothing", n, served)
+	}
+	b.Resume(t)
+	dbtest.Eventually(t, "a replica reaches the token", func() bool {
+		_, served := b.read(t, fresh.Session(), token)
+		return !served.Primary
+	})
 }
 
 // A panic in the function gives the connection back, without its transaction.

@@ -13,16 +13,20 @@ import (
 )
 
 const cartLines = `-- name: CartLines :many
+WITH own AS MATERIALIZED (
+    SELECT c.id, c.status, c.version, c.created_at, c.updated_at
+    FROM carts c
+    JOIN shoppers s ON s.id = c.shopper_id
+    WHERE c.id = $1 AND s.token_digest = $2
+)
 SELECT c.id, c.status, c.version, c.created_at, c.updated_at,
     l.variant_id, l.quantity, l.unit_price AS price_when_added,
     v.price, v.sku, v.options, v.stock_quantity, (v.active AND p.listed) AS sellable,
     p.slug AS product_slug, p.name
-FROM carts c
-JOIN shoppers s ON s.id = c.shopper_id
+FROM own c
 LEFT JOIN cart_lines l ON l.cart_id = c.id
 LEFT JOIN variants v ON v.id = l.variant_id
 LEFT JOIN products p ON p.id = v.product_id
-WHERE c.id = $1 AND s.token_digest = $2
 ORDER BY l.added_at, l.variant_id
 `
 
@@ -50,7 +54,9 @@ type CartLinesRow struct {
 }
 
 // One row for each line of the shopper's cart; an empty cart is one row whose
-// line columns are NULL. Another shopper's cart is no row at all.
+// line columns are NULL. Another shopper's cart is no row at all. MATERIALIZED, or a
+// plan could join the lines before it looks whose they are, and the time would tell
+// a foreign cart from one that nobody has.
 func (q *Queries) CartLines(ctx context.Context, arg CartLinesParams) ([]CartLinesRow, error) {
 	rows, err := q.db.Query(ctx, cartLines, arg.CartID, arg.TokenDigest)
 	if err != nil {

@@ -49,12 +49,16 @@ func (q *Queries) OrderHistory(ctx context.Context, orderID id.ID) ([]OrderHisto
 }
 
 const orderLines = `-- name: OrderLines :many
+WITH own AS MATERIALIZED (
+    SELECT o.id, o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at
+    FROM orders o
+    JOIN shoppers s ON s.id = o.shopper_id
+    WHERE o.id = $1 AND s.token_digest = $2
+)
 SELECT o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at,
     l.variant_id, l.product_slug, l.name, l.sku, l.options, l.quantity, l.unit_price
-FROM orders o
-JOIN shoppers s ON s.id = o.shopper_id
+FROM own o
 JOIN order_lines l ON l.order_id = o.id
-WHERE o.id = $1 AND s.token_digest = $2
 ORDER BY l.variant_id
 `
 
@@ -82,7 +86,8 @@ type OrderLinesRow struct {
 	UnitPrice       int64
 }
 
-// One row for each line of the shopper's order, which has at least one.
+// One row for each line of the shopper's order, which has at least one. MATERIALIZED
+// for the reason of CartLines.
 func (q *Queries) OrderLines(ctx context.Context, arg OrderLinesParams) ([]OrderLinesRow, error) {
 	rows, err := q.db.Query(ctx, orderLines, arg.OrderID, arg.TokenDigest)
 	if err != nil {

@@ -12,16 +12,40 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-const loosenWordSimilarity = `-- name: LoosenWordSimilarity :exec
-SELECT set_config('pg_trgm.word_similarity_threshold', '0.3', true)
+const countMatches = `-- name: CountMatches :many
+SELECT (SELECT count(*) FROM (
+        SELECT FROM products p
+        WHERE p.listed AND p.search @@ search_query(t.text)
+        LIMIT $1
+    ) AS m) AS matches
+FROM unnest($2::text[]) WITH ORDINALITY AS t (text, nr)
+ORDER BY t.nr
 `
 
-// The default of 0.6 finds no typo in a short word ("charr" and "chair" have 0.5,
-// "chiar" has 0.33). What is far off comes last. Local to the transaction, so
-// it is for Snapshot only; setting a parameter is no write and runs on a standby.
-func (q *Queries) LoosenWordSimilarity(ctx context.Context) error {
-	_, err := q.db.Exec(ctx, loosenWordSimilarity)
-	return err
+type CountMatchesParams struct {
+	MaxCount int32
+	Texts    []string
+}
+
+// How many products each text finds, counted up to max_count, in the order of the texts.
+func (q *Queries) CountMatches(ctx context.Context, arg CountMatchesParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, countMatches, arg.MaxCount, arg.Texts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var matches int64
+		if err := rows.Scan(&matches); err != nil {
+			return nil, err
+		}
+		items = append(items, matches)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const searchFacets = `-- name: SearchFacets :many
@@ -29,50 +53,48 @@ WITH RECURSIVE subtree AS (
     SELECT id FROM categories WHERE slug = $1::text
     UNION
     SELECT k.id FROM categories k JOIN subtree s ON k.parent_id = s.id
+), asked AS MATERIALIZED (
+    SELECT search_query($2::text, $3::text) AS query
 ), hits AS MATERIALIZED (
-    SELECT h.category_id, h.price_min, h.price_max, h.option_tags,
-        ($1 = '' OR h.category_id = ANY (ARRAY(SELECT id FROM subtree))) AS in_category,
-        (($2::bigint IS NULL OR h.price_max >= $2)
-            AND ($3::bigint IS NULL OR h.price_min <= $3)) AS in_price,
-        ($4::text[] IS NULL OR h.option_tags && $4) AS in_option1,
-        ($5::text[] IS NULL OR h.option_tags && $5) AS in_option2,
-        ($6::text[] IS NULL OR h.option_tags && $6) AS in_option3,
-        ($7::text[] IS NULL OR h.option_tags && $7) AS in_option4
-    FROM (
-        SELECT p.id, p.category_id, p.name, p.popularity, p.price_min, p.price_max, p.in_stock, p.option_tags
-        FROM products p
-        WHERE $8::text = 'exact' AND p.listed AND p.search @@ websearch_to_tsquery('english', $9::text)
-        UNION ALL
-        SELECT p.id, p.category_id, p.name, p.popularity, p.price_min, p.price_max, p.in_stock, p.option_tags
-        FROM products p
-        WHERE $8 = 'prefix' AND p.listed AND p.search @@ to_tsquery('english', $10::text)
-        UNION ALL
-        SELECT p.id, p.category_id, p.name, p.popularity, p.price_min, p.price_max, p.in_stock, p.option_tags
-        FROM products p
-        WHERE $8 = 'fuzzy' AND p.listed AND $9 <% p.name
-    ) h
-    WHERE ($11::boolean IS NULL OR h.in_stock = $11)
-    ORDER BY h.popularity DESC, h.id
-    LIMIT $12
+    SELECT p.category_id, p.price_min, p.price_max, p.option_tags,
+        ($1 = '' OR p.category_id = ANY (ARRAY(SELECT id FROM subtree))) AS in_category,
+        (($4::bigint IS NULL OR p.price_max >= $4)
+            AND ($5::bigint IS NULL OR p.price_min <= $5)) AS in_price,
+        ($6::text[] IS NULL OR p.option_tags && $6) AS in_option1,
+        ($7::text[] IS NULL OR p.option_tags && $7) AS in_option2,
+        ($8::text[] IS NULL OR p.option_tags && $8) AS in_option3,
+        ($9::text[] IS NULL OR p.option_tags && $9) AS in_option4
+    FROM products p
+    WHERE p.listed AND p.search @@ (SELECT query FROM asked)
+        AND ($10::boolean IS NULL OR p.in_stock = $10)
+    ORDER BY p.popularity DESC, p.id
+    LIMIT $11
+), by_category AS (
+    SELECT h.category_id, count(*) AS n
+    FROM hits h
+    WHERE $12::boolean AND h.in_price
+        AND h.in_option1 AND h.in_option2 AND h.in_option3 AND h.in_option4
+    GROUP BY h.category_id
+    UNION ALL
+    SELECT c.id, 0 FROM categories c WHERE $12 AND c.slug = $1
 ), lineage AS (
-    -- Each category that was hit, with itself and whatever is above it. UNION ends
+    -- Each category that counts, with itself and whatever is above it. UNION ends
     -- it even if the table has a cycle.
-    SELECT DISTINCT category_id, category_id AS within FROM hits
+    SELECT DISTINCT category_id, category_id AS within FROM by_category
     UNION
     SELECT l.category_id, c.parent_id FROM lineage l JOIN categories c ON c.id = l.within
     WHERE c.parent_id IS NOT NULL
 ), counted AS (
-    SELECT 'category'::text AS facet, c.slug::text AS value, c.name::text AS label, count(*) AS n
-    FROM hits h
-    JOIN lineage l ON l.category_id = h.category_id
+    SELECT 'category'::text AS facet, c.slug::text AS value, c.name::text AS label, sum(b.n)::bigint AS n
+    FROM by_category b
+    JOIN lineage l ON l.category_id = b.category_id
     JOIN categories c ON c.id = l.within
-    WHERE $13::boolean AND h.in_price
-        AND h.in_option1 AND h.in_option2 AND h.in_option3 AND h.in_option4
     GROUP BY c.slug, c.name
+    HAVING sum(b.n) > 0 OR c.slug = $1
     UNION ALL
     SELECT 'price', band.lo::text, ''::text, count(*)
     FROM hits h
-    JOIN (SELECT unnest($14::bigint[]) AS lo, unnest($15::bigint[]) AS hi) band
+    JOIN (SELECT unnest($13::bigint[]) AS lo, unnest($14::bigint[]) AS hi) band
         ON h.price_max >= band.lo AND h.price_min <= band.hi
     WHERE h.in_category
         AND h.in_option1 AND h.in_option2 AND h.in_option3 AND h.in_option4
@@ -80,14 +102,16 @@ WITH RECURSIVE subtree AS (
     UNION ALL
     SELECT 'option.' || wanted.name, substr(tag.tag, length(wanted.name) + 2), ''::text, count(*)
     FROM hits h
-    CROSS JOIN (SELECT unnest($16::text[]) AS name) wanted
+    CROSS JOIN (SELECT unnest($15::text[]) AS name) wanted
     CROSS JOIN LATERAL (SELECT unnest(h.option_tags) AS tag) tag
     WHERE h.in_category AND h.in_price AND starts_with(tag.tag, wanted.name || ':')
-        AND (h.in_option1 OR wanted.name = $17::text)
-        AND (h.in_option2 OR wanted.name = $18::text)
-        AND (h.in_option3 OR wanted.name = $19::text)
-        AND (h.in_option4 OR wanted.name = $20::text)
+        AND (h.in_option1 OR wanted.name = $16::text)
+        AND (h.in_option2 OR wanted.name = $17::text)
+        AND (h.in_option3 OR wanted.name = $18::text)
+        AND (h.in_option4 OR wanted.name = $19::text)
     GROUP BY wanted.name, tag.tag
+    UNION ALL
+    SELECT '', '', '', 0 -- for hits, when nothing counts
 )
 SELECT facet::text, value::text, label::text, n::bigint, (SELECT count(*) FROM hits) AS hits
 FROM counted
@@ -96,15 +120,14 @@ ORDER BY facet, n DESC, value
 
 type SearchFacetsParams struct {
 	Category    string
+	Text        string
+	Last        string
 	PriceMin    *int64
 	PriceMax    *int64
 	Option1     []string
 	Option2     []string
 	Option3     []string
 	Option4     []string
-	Mode        string
-	Text        string
-	Prefix      string
 	InStock     *bool
 	MaxHits     int32
 	ByCategory  bool
@@ -128,19 +151,19 @@ type SearchFacetsRow struct {
 // Counts for each facet under all filters but its own: a shopper who chose red
 // still sees how many are blue. A product counts in every price band that its
 // range overlaps, and in its category and all above, which is what the filter
-// would show.
+// would show. The category that was chosen is there even if it counts none: who chose
+// it must find it to leave it.
 func (q *Queries) SearchFacets(ctx context.Context, arg SearchFacetsParams) ([]SearchFacetsRow, error) {
 	rows, err := q.db.Query(ctx, searchFacets,
 		arg.Category,
+		arg.Text,
+		arg.Last,
 		arg.PriceMin,
 		arg.PriceMax,
 		arg.Option1,
 		arg.Option2,
 		arg.Option3,
 		arg.Option4,
-		arg.Mode,
-		arg.Text,
-		arg.Prefix,
 		arg.InStock,
 		arg.MaxHits,
 		arg.ByCategory,
@@ -179,70 +202,51 @@ func (q *Queries) SearchFacets(ctx context.Context, arg SearchFacetsParams) ([]S
 const searchPage = `-- name: SearchPage :many
 
 WITH RECURSIVE subtree AS (
-    SELECT id FROM categories WHERE slug = $3::text
+    SELECT id FROM categories WHERE slug = $1::text
     UNION
     SELECT k.id FROM categories k JOIN subtree s ON k.parent_id = s.id
+), asked AS MATERIALIZED (
+    -- Once: a generic plan would parse it for each row, 60 microseconds a time.
+    SELECT search_query($2::text, $3::text) AS query
 ), hits AS MATERIALIZED (
-    SELECT h.id, h.category_id, h.slug, h.name, h.description, h.search, h.popularity, h.price_min, h.price_max, h.in_stock, h.option_tags, h.created_at FROM (
-        SELECT p.id, p.category_id, p.slug, p.name, p.description, p.search, p.popularity, p.price_min, p.price_max, p.in_stock, p.option_tags, p.created_at
-        FROM products p
-        WHERE $1::text = 'exact' AND p.listed AND p.search @@ websearch_to_tsquery('english', $4::text)
-        UNION ALL
-        SELECT p.id, p.category_id, p.slug, p.name, p.description, p.search, p.popularity, p.price_min, p.price_max, p.in_stock, p.option_tags, p.created_at
-        FROM products p
-        WHERE $1 = 'prefix' AND p.listed AND p.search @@ to_tsquery('english', $5::text)
-        UNION ALL
-        SELECT p.id, p.category_id, p.slug, p.name, p.description, p.search, p.popularity, p.price_min, p.price_max, p.in_stock, p.option_tags, p.created_at
-        FROM products p
-        WHERE $1 = 'fuzzy' AND p.listed AND $4 <% p.name
-    ) h
-    WHERE ($3 = '' OR h.category_id = ANY (ARRAY(SELECT id FROM subtree)))
-        AND ($6::bigint IS NULL OR h.price_max >= $6)
-        AND ($7::bigint IS NULL OR h.price_min <= $7)
-        AND ($8::boolean IS NULL OR h.in_stock = $8)
-        AND ($9::text[] IS NULL OR h.option_tags && $9)
-        AND ($10::text[] IS NULL OR h.option_tags && $10)
-        AND ($11::text[] IS NULL OR h.option_tags && $11)
-        AND ($12::text[] IS NULL OR h.option_tags && $12)
-    ORDER BY h.popularity DESC, h.id
-    LIMIT $13
-), parsed AS MATERIALIZED (
-    -- Once: a plan that does not know the text would parse it for each row, 60
-    -- microseconds a time.
-    SELECT CASE $1 WHEN 'prefix' THEN to_tsquery('english', $5)
-        ELSE websearch_to_tsquery('english', $4) END AS query
-), ranked AS (
-    SELECT h.id, h.category_id, h.slug, h.name, h.description, h.search, h.popularity, h.price_min, h.price_max, h.in_stock, h.option_tags, h.created_at, round(((0.01 + CASE $1
-            WHEN 'fuzzy' THEN word_similarity($4, h.name)
-            ELSE ts_rank(h.search, (SELECT query FROM parsed))
-        END) * (1 + ln(1 + greatest(h.popularity, 0)) / 50))::numeric, 6)::float8 AS score
+    SELECT p.id, p.search, p.popularity
+    FROM products p
+    WHERE p.listed AND p.search @@ (SELECT query FROM asked)
+        AND ($1 = '' OR p.category_id = ANY (ARRAY(SELECT id FROM subtree)))
+        AND ($4::bigint IS NULL OR p.price_max >= $4)
+        AND ($5::bigint IS NULL OR p.price_min <= $5)
+        AND ($6::boolean IS NULL OR p.in_stock = $6)
+        AND ($7::text[] IS NULL OR p.option_tags && $7)
+        AND ($8::text[] IS NULL OR p.option_tags && $8)
+        AND ($9::text[] IS NULL OR p.option_tags && $9)
+        AND ($10::text[] IS NULL OR p.option_tags && $10)
+    ORDER BY p.popularity DESC, p.id
+    LIMIT $11
+), ranked AS MATERIALIZED (
+    SELECT h.id, (round((0.01 + ts_rank('{0, 0.2, 0.4, 1}', h.search, (SELECT query FROM asked)))
+        * (1 + ln(1 + greatest(h.popularity, 0)) / 50) * 1e6::float8) / 1e6)::float8 AS score
     FROM hits h
 ), page AS (
-    SELECT r.id, r.category_id, r.slug, r.name, r.description, r.search, r.popularity, r.price_min, r.price_max, r.in_stock, r.option_tags, r.created_at, r.score FROM ranked r
-    WHERE (r.score, r.id) < ($14::float8, $15::uuid)
+    SELECT r.id, r.score FROM ranked r
+    WHERE (r.score, r.id) < ($12::float8, $13::uuid)
     ORDER BY r.score DESC, r.id DESC
-    LIMIT $16
+    LIMIT $14
 )
 SELECT p.id, p.slug, p.name, p.price_min, p.price_max, p.in_stock, p.created_at,
-    c.slug AS category_slug, c.name AS category_name, p.score,
-    -- The marks are private-use characters, which become tags once all else is
-    -- escaped. There is nothing to mark for a fuzzy match.
-    (CASE $1
-        WHEN 'fuzzy' THEN p.name
-        ELSE ts_headline('english', p.name || '. ' || p.description, (SELECT query FROM parsed), $2::text)
-    END)::text AS headline,
+    c.slug AS category_slug, c.name AS category_name, g.score,
+    (CASE WHEN ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked) THEN '' ELSE p.description END)::text AS description,
+    (SELECT query FROM asked)::text AS query,
     (SELECT count(*) FROM hits) AS hits
-FROM page p
+FROM page g
+JOIN products p ON p.id = g.id
 JOIN categories c ON c.id = p.category_id
-ORDER BY p.score DESC, p.id DESC
+ORDER BY g.score DESC, g.id DESC
 `
 
 type SearchPageParams struct {
-	Mode       string
-	Headline   string
 	Category   string
 	Text       string
-	Prefix     string
+	Last       string
 	PriceMin   *int64
 	PriceMax   *int64
 	InStock    *bool
@@ -267,26 +271,27 @@ type SearchPageRow struct {
 	CategorySlug string
 	CategoryName string
 	Score        float64
-	Headline     string
+	Description  string
+	Query        string
 	Hits         int64
 }
 
-// Search. Each of the three modes is a branch of its own, of which the executor
-// runs one: the comparison of @mode is a one-time filter. So each branch keeps its
-// GIN index under any plan, generic ones included.
+// Search. search_query (migrations/00005_search.sql) says what a text asks for. @last is
+// a word that is not finished, or ”.
 //
 // What matches is bounded before it is ranked or counted, most popular first: a
 // word that half of the catalog has must not cost a rank of half of the catalog.
 // The score is rounded so that it is the same number on its way through the
 // cursor and back. Popularity adds at most 28 %, and decides where ts_rank has
-// nothing to say, as with "walnut -chair": hence the 0.01.
+// nothing to say, as with "walnut -chair": hence the 0.01. Unstemmed words have no
+// weight, being a second copy of the name.
+//
+// The description comes along when the name alone does not have what was asked for.
 func (q *Queries) SearchPage(ctx context.Context, arg SearchPageParams) ([]SearchPageRow, error) {
 	rows, err := q.db.Query(ctx, searchPage,
-		arg.Mode,
-		arg.Headline,
 		arg.Category,
 		arg.Text,
-		arg.Prefix,
+		arg.Last,
 		arg.PriceMin,
 		arg.PriceMax,
 		arg.InStock,
@@ -317,7 +322,8 @@ func (q *Queries) SearchPage(ctx context.Context, arg SearchPageParams) ([]Searc
 			&i.CategorySlug,
 			&i.CategoryName,
 			&i.Score,
-			&i.Headline,
+			&i.Description,
+			&i.Query,
 			&i.Hits,
 		); err != nil {
 			return nil, err
@@ -330,16 +336,71 @@ func (q *Queries) SearchPage(ctx context.Context, arg SearchPageParams) ([]Searc
 	return items, nil
 }
 
+const similarWords = `-- name: SimilarWords :many
+SELECT t.typed::text AS typed, k.known::boolean AS known,
+    ARRAY(SELECT w.word FROM search_words w
+        WHERE NOT k.known AND deletion_neighbourhood(w.word) && deletion_neighbourhood(t.typed))::text[] AS similar
+FROM unnest($1::text[]) AS t (typed)
+CROSS JOIN LATERAL (SELECT search_query(t.typed) AS query) AS q
+CROSS JOIN LATERAL (
+    SELECT numnode(q.query) = 0 OR EXISTS (SELECT FROM products p WHERE p.listed AND p.search @@ q.query) AS known
+) AS k
+`
+
+type SimilarWordsRow struct {
+	Typed   string
+	Known   bool
+	Similar []string
+}
+
+// Which of the typed words find something, or are too common to be looked for; and for
+// the others the words of names that are two edits away at the most, and some that are
+// not: the caller measures.
+func (q *Queries) SimilarWords(ctx context.Context, typed []string) ([]SimilarWordsRow, error) {
+	rows, err := q.db.Query(ctx, similarWords, typed)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SimilarWordsRow{}
+	for rows.Next() {
+		var i SimilarWordsRow
+		if err := rows.Scan(&i.Typed, &i.Known, &i.Similar); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const suggest = `-- name: Suggest :many
+WITH asked AS MATERIALIZED (
+    SELECT search_query($2::text, $3::text) AS query
+)
 (SELECT 'category'::text AS kind, c.name AS label, c.slug AS slug
 FROM categories c
-WHERE position(' ' || lower($2::text) IN ' ' || lower(c.name)) > 0
+WHERE position(' ' || $4::text IN ' ' || lower(unaccent(c.name))) > 0
 ORDER BY c.product_count DESC, c.id
 LIMIT 3)
 UNION ALL
 (SELECT 'product'::text, p.name, p.slug
+FROM (
+    SELECT l.name, l.slug, l.search FROM products l
+    WHERE l.listed ORDER BY l.popularity DESC, l.id LIMIT 500
+) AS p
+WHERE p.search @@ (SELECT query FROM asked) AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
+LIMIT $1)
+UNION ALL
+(SELECT 'product'::text, p.name, p.slug
 FROM products p
-WHERE p.listed AND p.search @@ to_tsquery('english', $3::text)
+WHERE p.listed AND p.search @@ (SELECT query FROM asked) AND ts_filter(p.search, '{a,d}') @@ (SELECT query FROM asked)
+    AND (-p.popularity, p.id) > (
+        SELECT -l.popularity, l.id FROM products l
+        WHERE l.listed ORDER BY l.popularity DESC, l.id LIMIT 1 OFFSET 499
+    )
 ORDER BY p.popularity DESC, p.id
 LIMIT $1)
 LIMIT $1
@@ -348,7 +409,8 @@ LIMIT $1
 type SuggestParams struct {
 	MaxRows int32
 	Text    string
-	Prefix  string
+	Last    string
+	Folded  string
 }
 
 type SuggestRow struct {
@@ -357,10 +419,21 @@ type SuggestRow struct {
 	Slug  string
 }
 
-// Names only: weight A in the prefix, such as 'waln':*A. Categories come first,
-// by a word that starts like the text.
+// Names only, whose words have the weights A and D. Categories come first, by a word
+// that starts like the text, @folded.
+//
+// Products come by popularity. A prefix of two letters matches a good part of the
+// catalog, and all of it would have to be read and sorted; so the most popular ones are
+// looked through first, and the index over words is asked for the others only when
+// they do not fill the answer.
+// The others: none, if the ones above were all there are (then the row below is NULL).
 func (q *Queries) Suggest(ctx context.Context, arg SuggestParams) ([]SuggestRow, error) {
-	rows, err := q.db.Query(ctx, suggest, arg.MaxRows, arg.Text, arg.Prefix)
+	rows, err := q.db.Query(ctx, suggest,
+		arg.MaxRows,
+		arg.Text,
+		arg.Last,
+		arg.Folded,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -15,16 +15,17 @@ import (
 const adjustStock = `-- name: AdjustStock :one
 WITH adjusted AS (
     UPDATE variants v
-    SET stock_quantity = v.stock_quantity + $1::integer, version = v.version + 1, updated_at = now()
-    WHERE v.id = $3
+    SET stock_quantity = v.stock_quantity + $2::integer, version = v.version + 1, updated_at = now()
+    WHERE v.id = $4
     RETURNING v.id, v.stock_quantity AS after
 )
-INSERT INTO stock_movements (variant_id, kind, delta, before, after, reason)
-SELECT a.id, 'adjustment', $1::integer, a.after - $1::integer, a.after, $2::text FROM adjusted a
+INSERT INTO stock_movements (id, variant_id, kind, delta, before, after, reason)
+SELECT $1, a.id, 'adjustment', $2::integer, a.after - $2::integer, a.after, $3::text FROM adjusted a
 RETURNING id, seq, order_id, kind, delta, before, after, reason, created_at
 `
 
 type AdjustStockParams struct {
+	ID        id.ID
 	Delta     int32
 	Reason    string
 	VariantID id.ID
@@ -46,7 +47,12 @@ type AdjustStockRow struct {
 // is written from what the UPDATE returns, so that neither can happen without the
 // other.
 func (q *Queries) AdjustStock(ctx context.Context, arg AdjustStockParams) (AdjustStockRow, error) {
-	row := q.db.QueryRow(ctx, adjustStock, arg.Delta, arg.Reason, arg.VariantID)
+	row := q.db.QueryRow(ctx, adjustStock,
+		arg.ID,
+		arg.Delta,
+		arg.Reason,
+		arg.VariantID,
+	)
 	var i AdjustStockRow
 	err := row.Scan(
 		&i.ID,

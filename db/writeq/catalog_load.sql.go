@@ -12,6 +12,17 @@ import (
 	"example.com/leeway/internal/id"
 )
 
+const allowLongStatements = `-- name: AllowLongStatements :exec
+SELECT set_config('statement_timeout', '5min', true)
+`
+
+// For the transaction. The 5 s of shop_rw are for requests; to analyze 200,000
+// products takes longer when the machine is busy, and the whole load would be lost.
+func (q *Queries) AllowLongStatements(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, allowLongStatements)
+	return err
+}
+
 const analyzeCatalog = `-- name: AnalyzeCatalog :exec
 SELECT analyze_catalog()
 `
@@ -86,6 +97,7 @@ type CopyProductsParams struct {
 }
 
 type CopyStockMovementsParams struct {
+	ID        id.ID
 	VariantID id.ID
 	Kind      string
 	Delta     int32
@@ -104,4 +116,52 @@ type CopyVariantsParams struct {
 	Position      int32
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+}
+
+const takenSKUs = `-- name: TakenSKUs :many
+SELECT sku FROM variants WHERE sku = ANY ($1::text[])
+`
+
+func (q *Queries) TakenSKUs(ctx context.Context, skus []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, takenSKUs, skus)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var sku string
+		if err := rows.Scan(&sku); err != nil {
+			return nil, err
+		}
+		items = append(items, sku)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const takenSlugs = `-- name: TakenSlugs :many
+SELECT slug FROM products WHERE slug = ANY ($1::text[])
+`
+
+func (q *Queries) TakenSlugs(ctx context.Context, slugs []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, takenSlugs, slugs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var slug string
+		if err := rows.Scan(&slug); err != nil {
+			return nil, err
+		}
+		items = append(items, slug)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -47,10 +47,9 @@ func (q *Queries) LockVariants(ctx context.Context, ids []id.ID) ([]LockVariants
 }
 
 const returnStock = `-- name: ReturnStock :execrows
-
 WITH line AS (
     SELECT unnest($2::uuid[]) AS order_id, unnest($3::uuid[]) AS variant_id,
-        unnest($4::integer[]) AS quantity
+        unnest($4::integer[]) AS quantity, unnest($5::uuid[]) AS movement
 ), returned AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity + s.quantity, version = v.version + 1, updated_at = now()
@@ -58,24 +57,24 @@ WITH line AS (
     WHERE v.id = s.variant_id
     RETURNING v.id, v.stock_quantity - s.quantity AS before
 ), running AS (
-    SELECT l.order_id, l.variant_id, l.quantity,
+    SELECT l.order_id, l.variant_id, l.quantity, l.movement,
         (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
     FROM line l
 )
-INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
-SELECT l.variant_id, l.order_id, $1::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
+INSERT INTO stock_movements (id, variant_id, order_id, kind, delta, before, after)
+SELECT l.movement, l.variant_id, l.order_id, $1::text, l.quantity, r.before + l.so_far - l.quantity, r.before + l.so_far
 FROM running l
 JOIN returned r ON r.id = l.variant_id
 `
 
 type ReturnStockParams struct {
-	Kind       string
-	OrderIds   []id.ID
-	VariantIds []id.ID
-	Quantities []int32
+	Kind        string
+	OrderIds    []id.ID
+	VariantIds  []id.ID
+	Quantities  []int32
+	MovementIds []id.ID
 }
 
-// as seq numbers them
 // Any number of orders at once: each variant is updated once, by the sum, and the
 // ledger then tells the orders apart, one after the other, as if they had come so. One
 // UPDATE, and so one lock of the products behind it, in id order.
@@ -85,6 +84,7 @@ func (q *Queries) ReturnStock(ctx context.Context, arg ReturnStockParams) (int64
 		arg.OrderIds,
 		arg.VariantIds,
 		arg.Quantities,
+		arg.MovementIds,
 	)
 	if err != nil {
 		return 0, err
@@ -95,7 +95,7 @@ func (q *Queries) ReturnStock(ctx context.Context, arg ReturnStockParams) (int64
 const takeStock = `-- name: TakeStock :execrows
 WITH line AS (
     SELECT unnest($1::uuid[]) AS order_id, unnest($2::uuid[]) AS variant_id,
-        unnest($3::integer[]) AS quantity
+        unnest($3::integer[]) AS quantity, unnest($4::uuid[]) AS movement
 ), taken AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity - w.quantity, version = v.version + 1, updated_at = now()
@@ -103,29 +103,35 @@ WITH line AS (
     WHERE v.id = w.variant_id AND v.active AND v.stock_quantity >= w.quantity
     RETURNING v.id, v.stock_quantity + w.quantity AS before
 ), running AS (
-    SELECT l.order_id, l.variant_id, l.quantity,
+    SELECT l.order_id, l.variant_id, l.quantity, l.movement,
         (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
     FROM line l
 )
-INSERT INTO stock_movements (variant_id, order_id, kind, delta, before, after)
-SELECT l.variant_id, l.order_id, 'checkout', -l.quantity, t.before - l.so_far + l.quantity, t.before - l.so_far
+INSERT INTO stock_movements (id, variant_id, order_id, kind, delta, before, after)
+SELECT l.movement, l.variant_id, l.order_id, 'checkout', -l.quantity, t.before - l.so_far + l.quantity, t.before - l.so_far
 FROM running l
 JOIN taken t ON t.id = l.variant_id
 ORDER BY l.order_id
 `
 
 type TakeStockParams struct {
-	OrderIds   []id.ID
-	VariantIds []id.ID
-	Quantities []int32
+	OrderIds    []id.ID
+	VariantIds  []id.ID
+	Quantities  []int32
+	MovementIds []id.ID
 }
 
 // For one order or those of a batch: each variant is updated once, by the sum, and the
 // ledger then tells the orders apart, one after the other, as if they had come so. The
 // guard stands in the UPDATE itself and the ledger is written from what it returns, so
-// that neither can happen without the other.
+// that neither can happen without the other; in the order in which seq numbers it.
 func (q *Queries) TakeStock(ctx context.Context, arg TakeStockParams) (int64, error) {
-	result, err := q.db.Exec(ctx, takeStock, arg.OrderIds, arg.VariantIds, arg.Quantities)
+	result, err := q.db.Exec(ctx, takeStock,
+		arg.OrderIds,
+		arg.VariantIds,
+		arg.Quantities,
+		arg.MovementIds,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -111,6 +111,7 @@ func (r *iteratorForCopyStockMovements) Next() bool {
 
 func (r iteratorForCopyStockMovements) Values() ([]interface{}, error) {
 	return []interface{}{
+		r.rows[0].ID,
 		r.rows[0].VariantID,
 		r.rows[0].Kind,
 		r.rows[0].Delta,
@@ -125,7 +126,7 @@ func (r iteratorForCopyStockMovements) Err() error {
 }
 
 func (q *Queries) CopyStockMovements(ctx context.Context, arg []CopyStockMovementsParams) (int64, error) {
-	return q.db.CopyFrom(ctx, []string{"stock_movements"}, []string{"variant_id", "kind", "delta", "before", "after", "reason"}, &iteratorForCopyStockMovements{rows: arg})
+	return q.db.CopyFrom(ctx, []string{"stock_movements"}, []string{"id", "variant_id", "kind", "delta", "before", "after", "reason"}, &iteratorForCopyStockMovements{rows: arg})
 }
 
 // iteratorForCopyVariants implements pgx.CopyFromSource.

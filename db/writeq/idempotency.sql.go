@@ -46,16 +46,14 @@ func (q *Queries) ClaimKey(ctx context.Context, arg ClaimKeyParams) (ClaimKeyRow
 }
 
 const forgetKeys = `-- name: ForgetKeys :execrows
-WITH old AS MATERIALIZED (
-    SELECT o.caller, o.route, o.key FROM idempotency_keys o
+DELETE FROM idempotency_keys k
+WHERE k.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM idempotency_keys o
     WHERE o.created_at < now() - make_interval(secs => $1::float8)
     ORDER BY o.created_at
     LIMIT $2
     FOR UPDATE SKIP LOCKED
-)
-DELETE FROM idempotency_keys k
-USING old
-WHERE k.caller = old.caller AND k.route = old.route AND k.key = old.key
+))
 `
 
 type ForgetKeysParams struct {
@@ -63,7 +61,9 @@ type ForgetKeysParams struct {
 	MaxKeys     int32
 }
 
-// Removes the oldest of the keys whose time is over, and none that is in use.
+// Removes the oldest of the keys whose time is over, and none that is in use. By their
+// addresses: a join would be planned for a tenth of the table, since a plan does not
+// know the LIMIT, and read all of it for each batch.
 func (q *Queries) ForgetKeys(ctx context.Context, arg ForgetKeysParams) (int64, error) {
 	result, err := q.db.Exec(ctx, forgetKeys, arg.KeptSeconds, arg.MaxKeys)
 	if err != nil {

@@ -13,17 +13,10 @@ import (
 )
 
 const expireOrders = `-- name: ExpireOrders :many
-WITH due AS MATERIALIZED (
-    SELECT o.id FROM orders o
-    WHERE o.status = 'pending_payment' AND o.expires_at <= now()
-    ORDER BY o.expires_at, o.id
-    LIMIT $1
-    FOR NO KEY UPDATE SKIP LOCKED
-), expired AS (
+WITH expired AS (
     UPDATE orders o
     SET status = 'expired', version = o.version + 1, updated_at = statement_timestamp()
-    FROM due
-    WHERE o.id = due.id AND o.status = 'pending_payment'
+    WHERE o.id = ANY ($1::uuid[]) AND o.status = 'pending_payment'
     RETURNING o.id, o.version, o.updated_at
 ), steps AS (
     INSERT INTO order_history (order_id, version, from_status, to_status, reason, at)
@@ -36,8 +29,8 @@ ORDER BY l.order_id, l.variant_id
 `
 
 type ExpireOrdersParams struct {
-	MaxOrders int32
-	Reason    string
+	Ids    []id.ID
+	Reason string
 }
 
 type ExpireOrdersRow struct {
@@ -46,11 +39,9 @@ type ExpireOrdersRow struct {
 	Quantity  int32
 }
 
-// Expires the orders that have waited longest beyond their time, and returns their
-// lines. SKIP LOCKED gives two sweepers disjoint batches, and leaves alone what is
-// being paid or cancelled. MATERIALIZED, or a plan could run the LIMIT once per row.
+// Expires orders that are locked and due, and returns their lines.
 func (q *Queries) ExpireOrders(ctx context.Context, arg ExpireOrdersParams) ([]ExpireOrdersRow, error) {
-	rows, err := q.db.Query(ctx, expireOrders, arg.MaxOrders, arg.Reason)
+	rows, err := q.db.Query(ctx, expireOrders, arg.Ids, arg.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +53,41 @@ func (q *Queries) ExpireOrders(ctx context.Context, arg ExpireOrdersParams) ([]E
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockDueOrders = `-- name: LockDueOrders :many
+SELECT o.id FROM orders o
+WHERE o.status = 'pending_payment' AND o.expires_at <= now() AND o.id <> ALL ($1::uuid[])
+ORDER BY o.expires_at, o.id
+LIMIT $2
+FOR NO KEY UPDATE SKIP LOCKED
+`
+
+type LockDueOrdersParams struct {
+	But       []id.ID
+	MaxOrders int32
+}
+
+// The orders that have waited longest beyond their time. SKIP LOCKED gives two
+// sweepers disjoint batches, and leaves alone what is being paid or cancelled.
+func (q *Queries) LockDueOrders(ctx context.Context, arg LockDueOrdersParams) ([]id.ID, error) {
+	rows, err := q.db.Query(ctx, lockDueOrders, arg.But, arg.MaxOrders)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []id.ID{}
+	for rows.Next() {
+		var id id.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -178,12 +204,16 @@ func (q *Queries) OrderHistory(ctx context.Context, orderID id.ID) ([]OrderHisto
 }
 
 const orderLines = `-- name: OrderLines :many
+WITH own AS MATERIALIZED (
+    SELECT o.id, o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at
+    FROM orders o
+    JOIN shoppers s ON s.id = o.shopper_id
+    WHERE o.id = $1 AND s.token_digest = $2
+)
 SELECT o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at,
     l.variant_id, l.product_slug, l.name, l.sku, l.options, l.quantity, l.unit_price
-FROM orders o
-JOIN shoppers s ON s.id = o.shopper_id
+FROM own o
 JOIN order_lines l ON l.order_id = o.id
-WHERE o.id = $1 AND s.token_digest = $2
 ORDER BY l.variant_id
 `
 
@@ -211,7 +241,8 @@ type OrderLinesRow struct {
 	UnitPrice       int64
 }
 
-// One row for each line of the shopper's order, which has at least one.
+// One row for each line of the shopper's order, which has at least one. MATERIALIZED
+// for the reason of CartLines.
 func (q *Queries) OrderLines(ctx context.Context, arg OrderLinesParams) ([]OrderLinesRow, error) {
 	rows, err := q.db.Query(ctx, orderLines, arg.OrderID, arg.TokenDigest)
 	if err != nil {

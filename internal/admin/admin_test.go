@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"example.com/leeway/internal/id"
 	"example.com/leeway/internal/web"
 )
 
@@ -211,11 +212,14 @@ func TestActionsAreAudited(t *testing.T) {
 	if strings.Contains(o.log.String(), "admin action") {
 		t.Errorf("a read is no action:\n%s", o.log)
 	}
-	id := o.send("POST", "/stock/17", "10.0.0.1:1", secretA).Header().Get("X-Request-Id")
-	o.send("POST", "/stock/18", "10.0.0.1:1", secretB)
+	at := []string{id.New().String(), id.New().String()}
+	name := o.send("POST", "/stock/"+at[0], "10.0.0.1:1", secretA).Header().Get("X-Request-Id")
+	o.send("POST", "/stock/"+at[1], "10.0.0.1:1", secretB)
+	o.send("POST", "/stock/"+secretA, "10.0.0.1:1", secretA) // in the wrong place
 	for _, want := range []string{
-		`msg="admin action" key=all action="POST /stock/{id}" id=17 status=201 request_id=` + id + " created=made",
-		`msg="admin action" key=cat action="POST /stock/{id}" id=18 status=403`,
+		`msg="admin action" key=all action="POST /stock/{id}" id=` + at[0] + ` status=201 request_id=` + name + " client=10.0.0.1 created=made",
+		`msg="admin action" key=cat action="POST /stock/{id}" id=` + at[1] + ` status=403`,
+		`msg="admin action" key=all action="POST /stock/{id}" id="" status=201`,
 	} {
 		if !strings.Contains(o.log.String(), want) {
 			t.Errorf("no %s in\n%s", want, o.log)

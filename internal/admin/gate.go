@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
-	"net"
 	"net/http"
 	"path"
 	"slices"
@@ -12,8 +11,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
-	"github.com/go-chi/httprate"
 
+	"example.com/leeway/internal/id"
 	"example.com/leeway/internal/web"
 )
 
@@ -32,13 +31,13 @@ type Gate struct {
 	keys     Keys
 	log      *slog.Logger
 	render   *web.Renderer
-	failures *httprate.RateLimiter
+	failures *web.Limiter
 }
 
 // NewGate returns a gate that lets in whoever holds one of the keys. Failures and
 // actions go to log.
 func NewGate(keys Keys, log *slog.Logger, render *web.Renderer) *Gate {
-	return &Gate{keys: keys, log: log, render: render, failures: httprate.NewRateLimiter(maxFailures, failureWindow)}
+	return &Gate{keys: keys, log: log, render: render, failures: web.NewLimiter(maxFailures, failureWindow)}
 }
 
 var (
@@ -60,14 +59,13 @@ type keyInContext struct{}
 
 // Authenticate answers 401 to a request without a valid key, the same whether it is
 // missing or wrong. An address with too many failures is answered 429, with a valid
-// key as well: the difference would tell a guesser of success. So behind a proxy,
-// where all come from one address, one who fails shuts out the others for a while.
-// What is answered to those within belongs into no cache.
+// key as well: the difference would tell a guesser of success. So where many come from
+// one address, as behind a proxy that is not trusted, one who fails shuts out the
+// others for a while. What is answered to those within belongs into no cache.
 func (g *Gate) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		address := client(r)
-		_, failed, err := g.failures.Status(address)
-		if err != nil || failed >= maxFailures {
+		address := web.ClientNet(r)
+		if g.failures.Spent(address) {
 			g.render.Error(w, r, tooManyFailures)
 			return
 		}
@@ -76,6 +74,7 @@ func (g *Gate) Authenticate(next http.Handler) http.Handler {
 			g.refuse(w, r, address)
 			return
 		}
+		web.Note(r.Context(), slog.String("key", key.Name))
 		w.Header().Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), keyInContext{}, *key)))
 	})
@@ -92,25 +91,15 @@ func (g *Gate) keyOf(r *http.Request) *Key {
 
 // refuse logs failures up to the limit, and so no faster than it.
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, address string) {
-	if g.failures.OnLimit(w, r, address) {
+	if !g.failures.Take(w, r, address) {
 		g.render.Error(w, r, tooManyFailures)
 		return
 	}
 	g.log.LogAttrs(r.Context(), slog.LevelWarn, "admin key refused",
 		slog.String("request_id", web.RequestIDFrom(r.Context())),
-		slog.String("client", address),
+		slog.String("client", web.Client(r)),
 		slog.Bool("missing", len(r.Header.Values(Header)) == 0))
 	g.render.Error(w, r, unauthorized)
-}
-
-// client is the other end of the connection, and not what a header says of it. An
-// IPv6 client has a whole /64 to choose from.
-func client(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return httprate.CanonicalizeIP(host)
 }
 
 // Audit writes a line for each request that may change something, whatever came of
@@ -131,9 +120,10 @@ func (g *Gate) Audit(next http.Handler) http.Handler {
 			attrs := []slog.Attr{
 				slog.String("key", Name(r.Context())),
 				slog.String("action", action),
-				slog.String("id", chi.URLParam(r, "id")),
+				slog.String("id", loggedID(r)),
 				slog.Int("status", ww.Status()),
 				slog.String("request_id", web.RequestIDFrom(r.Context())),
+				slog.String("client", web.Client(r)),
 			}
 			if created := ww.Header().Get("Location"); created != "" {
 				attrs = append(attrs, slog.String("created", path.Base(created)))
@@ -142,6 +132,15 @@ func (g *Gate) Audit(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(ww, r)
 	})
+}
+
+// loggedID is what the action was about. Anything but an id may be a key that was
+// pasted into the wrong place.
+func loggedID(r *http.Request) string {
+	if at, err := id.Parse(chi.URLParam(r, "id")); err == nil {
+		return at.String()
+	}
+	return ""
 }
 
 // Require answers 403 to a key without the scope. It stands in the list of routes,

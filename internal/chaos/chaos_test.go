@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/leeway/internal/shoppers"
 )
 
 // The short form of "make chaos": the faults and mutants that are marked so.
@@ -23,7 +25,7 @@ func TestShort(t *testing.T) {
 
 // A mutant whose lines are no longer in the source would be no mutant.
 func TestEveryMutantStillApplies(t *testing.T) {
-	root, err := moduleRoot(t.Context())
+	root, err := shoppers.ModuleRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func TestEveryRowOfTheFaultMatrixIsThere(t *testing.T) {
 
 // What the document says is behind a guarantee is there.
 func TestTheGuaranteesNameWhatThereIs(t *testing.T) {
-	root, err := moduleRoot(t.Context())
+	root, err := shoppers.ModuleRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"example.com/leeway/internal/checker"
 	"example.com/leeway/internal/faults"
 	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/internal/shoppers"
 )
 
 // The faults of a COMMIT: cut, swallowed, its process killed, its standby missing,
@@ -21,8 +22,8 @@ func outcomeUnknown(op checker.Op) bool { return op.Code == "outcome_unknown" }
 func commitInDoubt(ctx context.Context, w *world) error {
 	const each = 5
 	primary := w.node("primary")
-	began := w.record.mark()
-	for _, a := range w.apps {
+	began := w.Record.Mark()
+	for _, a := range w.Apps {
 		link := w.link(a, primary)
 		link.CutBeforeCommit(each)
 		link.CutAfterCommit(each)
@@ -35,7 +36,7 @@ func commitInDoubt(ctx context.Context, w *world) error {
 		w.bit(c.CutBefore + c.CutAfter + c.Swallowed)
 	}
 	w.await(ctx, began, "clients are told of the doubt", 4*each, outcomeUnknown)
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := w.eachLink(primary, (*faults.PGLink).Heal); err != nil {
 		return err
 	}
@@ -56,12 +57,12 @@ func appKilled(ctx context.Context, w *world) error {
 }
 
 func (w *world) killAt(ctx context.Context, at faults.Stage) error {
-	victim := w.apps[0]
+	victim := w.Apps[0]
 	hit := make(chan struct{})
 	var once sync.Once
 	plan := faults.Plan{At: func(stage faults.Stage) {
 		if stage == at {
-			victim.kill()
+			victim.Kill()
 			once.Do(func() { close(hit) })
 		}
 	}}
@@ -69,17 +70,17 @@ func (w *world) killAt(ctx context.Context, at faults.Stage) error {
 		plan.Fault = faults.CutBefore // what was sent would still be executed
 	}
 	link := w.link(victim, w.node("primary"))
-	began := w.record.mark()
+	began := w.Record.Mark()
 	link.Plan(plan)
 	select {
 	case <-hit:
 		w.bit(1)
 	case <-time.After(w.waitLimit):
 		w.expect("behaviour", false, "no COMMIT %s", at)
-		victim.kill()
+		victim.Kill()
 	}
 	w.await(ctx, began, "the other instance takes checkouts", 20, acknowledged)
-	if err := victim.start(ctx); err != nil {
+	if err := victim.Start(ctx); err != nil {
 		return err
 	}
 	return w.awaitReady(ctx, victim)
@@ -89,13 +90,13 @@ func (w *world) killAt(ctx context.Context, at faults.Stage) error {
 // nobody has; and the clients whose COMMIT waits hang up. Nothing cancels it.
 func noStandby(ctx context.Context, w *world) error {
 	primary := w.node("primary")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	for _, n := range w.standbys() {
 		if err := n.FreezeProcess(ctx, pgcluster.WALReceiver); err != nil {
 			return err
 		}
 	}
-	frozen := w.record.mark()
+	frozen := w.Record.Mark()
 	visible, err := w.visibleOrders(ctx, primary, 100*time.Millisecond)
 	if err != nil {
 		return err
@@ -109,14 +110,14 @@ func noStandby(ctx context.Context, w *world) error {
 	}
 	w.expect("unreplicated", again == visible, "%d orders are visible that no standby has", again-visible)
 	cancels := int64(0)
-	for _, a := range w.apps {
+	for _, a := range w.Apps {
 		cancels += w.link(a, primary).Counts().Cancels
 	}
 	w.expect("unreplicated", cancels == 0, "%d CancelRequests were sent to the primary", cancels)
-	w.bit(int64(count(w.record.since(frozen), withCode("no_synchronous_standby"))))
+	w.bit(int64(count(w.Record.Since(frozen), withCode("no_synchronous_standby"))))
 	w.expectQuickRefusals(frozen)
 	w.browsingWentOn(began)
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Thaw(ctx) }); err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func noStandby(ctx context.Context, w *world) error {
 // expectQuickRefusals: half of those who were refused since m knew it soon.
 func (w *world) expectQuickRefusals(m mark) {
 	var took []time.Duration
-	for _, op := range w.record.since(m) {
+	for _, op := range w.Record.Since(m) {
 		if op.Code == "no_synchronous_standby" {
 			took = append(took, op.Return-op.Call)
 		}
@@ -156,9 +157,9 @@ func cancelledWait(ctx context.Context, w *world) error {
 	for _, link := range w.streams {
 		link.BlackHole() // what is sent from now on is lost with the primary
 	}
-	frozen := w.record.mark()
+	frozen := w.Record.Mark()
 	for i, c := range buyers {
-		w.load.Go(func() { c.checkout(ctx, carts[i]) })
+		w.Go(func() { c.Checkout(ctx, carts[i]) })
 	}
 	cancelled, err := w.cancelWaits(ctx, old, len(buyers))
 	if err != nil {
@@ -181,8 +182,8 @@ func cancelledWait(ctx context.Context, w *world) error {
 // fullCarts are ready to be checked out.
 func (w *world) fullCarts(ctx context.Context, n int) (buyers []*caller, carts []string, err error) {
 	for i := range n {
-		c := w.newCaller(600 + i)
-		cart := c.createCart(ctx, line{w.cold[i], 1})
+		c := w.NewCaller(600 + i)
+		cart := c.CreateCart(ctx, line{Variant: w.Cold[i], Quantity: 1})
 		if cart.Outcome != checker.OK {
 			return nil, nil, fmt.Errorf("no cart: %d %s", cart.Status, cart.Code)
 		}
@@ -214,20 +215,19 @@ func (w *world) cancelWaits(ctx context.Context, primary *pgcluster.Node, n int)
 func retryStorm(ctx context.Context, w *world) error {
 	const twins, carts = 50, 4
 	for i := range carts {
-		c := w.newCaller(300 + i)
-		cart := c.createCart(ctx, line{w.cold[i], 1})
+		c := w.NewCaller(300 + i)
+		cart := c.CreateCart(ctx, line{Variant: w.Cold[i], Quantity: 1})
 		if cart.Outcome != checker.OK {
 			return fmt.Errorf("no cart: %d %s", cart.Status, cart.Code)
 		}
-		before := w.record.mark()
+		before := w.Record.Mark()
 		var all sync.WaitGroup
 		for j := range twins {
-			twin := *c
-			twin.id, twin.rand = 1000+100*i+j, w.newCaller(1000+100*i+j).rand
-			all.Go(func() { twin.checkoutOnce(ctx, cart.Cart, "storm-"+cart.Cart) })
+			twin := c.Twin(1000 + 100*i + j)
+			all.Go(func() { twin.CheckoutOnce(ctx, cart.Cart, "storm-"+cart.Cart) })
 		}
 		all.Wait()
-		ops := w.record.since(before)
+		ops := w.Record.Since(before)
 		mine := func(op checker.Op) bool { return op.Key == "storm-"+cart.Cart }
 		first := count(ops, func(op checker.Op) bool { return mine(op) && acknowledged(op) && !op.Replayed })
 		w.expect("behaviour", first <= 1, "%d of %d twins were told that theirs is the first", first, twins)
@@ -243,12 +243,12 @@ func retryStorm(ctx context.Context, w *world) error {
 
 func (w *world) fiveTimesTheLoad(ctx context.Context) error {
 	storm, calm := context.WithCancel(ctx)
-	for id := range 4 * clients {
-		w.load.Go(func() { w.shop(storm, 2000+id) })
+	for id := range 4 * shoppers.Clients {
+		w.Go(func() { w.Shop(storm, 2000+id) })
 	}
-	m := w.record.mark()
+	m := w.Record.Mark()
 	w.await(ctx, m, "checkouts go on", 150, acknowledged)
 	calm()
-	w.recovers(ctx, w.record.mark(), "write", recoveredWrites, taken)
+	w.recovers(ctx, w.Record.Mark(), "write", recoveredWrites, taken)
 	return nil
 }

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"example.com/leeway/internal/shoppers"
 )
 
 // options are the flags, and what is made of them.
@@ -71,7 +73,7 @@ func run(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 	if len(o.scenarios())+len(o.mutants()) == 0 {
 		return false, fmt.Errorf("no fault and no mutant is named %q; a run without --only lists them", o.Only)
 	}
-	root, err := moduleRoot(ctx)
+	root, err := shoppers.ModuleRoot(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"example.com/leeway/internal/shoppers"
 )
 
 // A mutant is the shop with one of its promises taken out. It is compiled from the
@@ -27,31 +28,16 @@ type mutant struct {
 // An edit replaces what stands exactly once in a file.
 type edit struct{ file, old, new string }
 
-// moduleRoot is where the sources are.
-func moduleRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "example.com/leeway").Output()
-	if err != nil {
-		return "", fmt.Errorf("go list: %w; run this inside the repository", err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
 // build compiles the shop, with the edits of a mutant if there are any.
 func build(ctx context.Context, root, binary string, edits []edit) error {
-	args := []string{"build", "-o", binary}
-	if len(edits) > 0 {
-		overlay, err := writeOverlay(root, binary+".src", edits)
-		if err != nil {
-			return err
-		}
-		args = append(args, "-overlay", overlay)
+	if len(edits) == 0 {
+		return shoppers.Build(ctx, root, binary)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/shop")...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+	overlay, err := writeOverlay(root, binary+".src", edits)
+	if err != nil {
+		return err
 	}
-	return nil
+	return shoppers.Build(ctx, root, binary, "-overlay", overlay)
 }
 
 // writeOverlay writes the edited files beside each other and the map that tells

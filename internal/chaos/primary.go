@@ -12,6 +12,7 @@ import (
 	"example.com/leeway/internal/checker"
 	"example.com/leeway/internal/faults"
 	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/internal/shoppers"
 )
 
 // The faults of the primary and of the links to it. Browsing goes on; what needs
@@ -41,15 +42,15 @@ func primaryFrozen(ctx context.Context, w *world) error {
 
 // primaryGone: nobody takes over.
 func (w *world) primaryGone(ctx context.Context, begin, end func(context.Context) error) error {
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := begin(ctx); err != nil {
 		return err
 	}
 	w.await(ctx, began, "writes are refused", fewRefused, notNow)
 	w.await(ctx, began, "browsing goes on", fewBrowse, isBrowsing)
-	w.bit(int64(count(w.record.since(began), notNow)))
+	w.bit(int64(count(w.Record.Since(began), notNow)))
 	w.listsWentOn(began)
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := end(ctx); err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (w *world) primaryGone(ctx context.Context, begin, end func(context.Context
 // backendKilled: one backend dies, and the server ends all the others to recover.
 func backendKilled(ctx context.Context, w *world) error {
 	primary := w.node("primary")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	pid, err := w.ask(ctx, primary, "SELECT pid FROM pg_stat_activity WHERE application_name = 'leeway-write' LIMIT 1")
 	if err != nil {
 		return err
@@ -70,9 +71,9 @@ func backendKilled(ctx context.Context, w *world) error {
 		return err
 	}
 	w.await(ctx, began, "clients feel it", 1, func(op checker.Op) bool { return unknown(op) || notNow(op) })
-	w.bit(int64(count(w.record.since(began), func(op checker.Op) bool { return unknown(op) || notNow(op) })))
-	w.recovers(ctx, began, "write", 5*time.Second, func(op checker.Op) bool { return taken(op) && op.Call > began.at+50*time.Millisecond })
-	w.await(ctx, w.record.mark(), "checkouts go on", 30, acknowledged)
+	w.bit(int64(count(w.Record.Since(began), func(op checker.Op) bool { return unknown(op) || notNow(op) })))
+	w.recovers(ctx, began, "write", 5*time.Second, func(op checker.Op) bool { return taken(op) && op.Call > began.At+50*time.Millisecond })
+	w.await(ctx, w.Record.Mark(), "checkouts go on", 30, acknowledged)
 	w.listsWentOn(began)
 	return nil
 }
@@ -86,13 +87,13 @@ func primaryCutOff(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := w.eachLink(primary, func(l *faults.PGLink) error { l.BlackHole(); return nil }); err != nil {
 		return err
 	}
 	w.await(ctx, began, "what is too old says so", fewBrowse, func(op checker.Op) bool { return op.Source != nil && op.Source.Stale })
 	w.await(ctx, began, "writes are refused", fewRefused, notNow)
-	ops := w.record.since(began)
+	ops := w.Record.Since(began)
 	w.bit(int64(count(ops, notNow)))
 	w.expect("behaviour", count(ops, func(op checker.Op) bool {
 		return op.Source != nil && op.Source.Stale && op.TokenIn.LSN > 0 && !isBrowsing(op)
@@ -100,10 +101,10 @@ func primaryCutOff(ctx context.Context, w *world) error {
 		"a session was answered with something stale")
 	w.listsWentOn(began)
 	for i, owner := range owners {
-		op := owner.readCart(ctx, carts[i])
+		op := owner.ReadCart(ctx, carts[i])
 		w.expect("behaviour", fromReplica(op), "a cart that a replica can prove was answered %d from %+v", op.Status, op.Source)
 	}
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := w.eachLink(primary, (*faults.PGLink).Heal); err != nil {
 		return err
 	}
@@ -136,9 +137,9 @@ func (w *world) promote(ctx context.Context, next, other *pgcluster.Node) (promo
 	if err := next.Promote(ctx); err != nil {
 		return mark{}, err
 	}
-	promoted = w.record.mark()
-	w.promoted = promoted.at
-	w.stamps.follow(next)
+	promoted = w.Record.Mark()
+	w.promoted = promoted.At
+	w.Stamps.Follow(next.DSN("shop_owner"))
 	return promoted, other.Rejoin(ctx)
 }
 
@@ -159,17 +160,17 @@ func (w *world) takeOver(ctx context.Context) (next *pgcluster.Node, promoted ma
 // old one comes back as a standby and serves when it has proven itself.
 func failOver(ctx context.Context, w *world) error {
 	old := w.node("primary")
-	shopper := w.newCaller(500)
-	cart := shopper.createCart(ctx, line{w.cold[0], 1})
+	shopper := w.NewCaller(500)
+	cart := shopper.CreateCart(ctx, line{Variant: w.Cold[0], Quantity: 1})
 	// For a moment nothing reaches the standbys. No order can be acknowledged then;
 	// were one, the kill would lose it.
-	began := w.record.mark()
+	began := w.Record.Mark()
 	for _, link := range w.streams {
 		link.BlackHole()
 	}
 	short, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
 	defer cancel()
-	_ = poll(short, func() bool { return count(w.record.since(began), acknowledged) >= fewRefused })
+	_ = poll(short, func() bool { return count(w.Record.Since(began), acknowledged) >= fewRefused })
 	if err := old.Kill(ctx); err != nil {
 		return err
 	}
@@ -183,9 +184,9 @@ func failOver(ctx context.Context, w *world) error {
 	}
 	w.await(ctx, promoted, "checkouts go on", 30, acknowledged)
 	w.listsWentOn(began)
-	w.bit(int64(count(w.record.since(began), notNow)))
+	w.bit(int64(count(w.Record.Since(began), notNow)))
 	w.expectTimeline(ctx, next.Name(), 2)
-	again := shopper.readCart(ctx, cart.Cart)
+	again := shopper.ReadCart(ctx, cart.Cart)
 	w.expect("behaviour", again.Outcome == checker.OK && again.Source.Primary && again.Source.Reason == "timeline",
 		"a token of the old timeline: %d from %+v", again.Status, again.Source)
 	w.expect("behaviour", w.rewound(ctx) > 0, "no token of the old timeline was counted as history_rewound")
@@ -193,23 +194,23 @@ func failOver(ctx context.Context, w *world) error {
 	if err := old.Rejoin(ctx); err != nil {
 		return err
 	}
-	rejoined := w.record.mark()
+	rejoined := w.Record.Mark()
 	w.recovers(ctx, rejoined, "rejoined", 5*time.Second, fromNode(old.Name()))
 	return nil
 }
 
 func (w *world) expectTimeline(ctx context.Context, primary string, timeline uint32) {
-	for _, a := range w.apps {
-		v, err := w.replication(ctx, a)
+	for _, a := range w.Apps {
+		v, err := w.Replication(ctx, a)
 		w.expect("behaviour", err == nil && v.Primary != nil && v.Primary.Name == primary && v.Primary.Timeline == timeline,
-			"%s takes %+v for the primary, not %s on timeline %d (%v)", a.name, v.Primary, primary, timeline, err)
+			"%s takes %+v for the primary, not %s on timeline %d (%v)", a.Name, v.Primary, primary, timeline, err)
 	}
 }
 
 // rewound sums a counter over the instances.
 func (w *world) rewound(ctx context.Context) (n float64) {
-	for _, a := range w.apps {
-		if v, err := w.replication(ctx, a); err == nil {
+	for _, a := range w.Apps {
+		if v, err := w.Replication(ctx, a); err == nil {
 			n += v.Counters["history_rewound"]
 		}
 	}
@@ -222,7 +223,7 @@ func (w *world) rewound(ctx context.Context) (n float64) {
 func strandedStandby(ctx context.Context, w *world) error {
 	old, next, stranded := w.node("primary"), w.node("replica-1"), w.node("replica-2")
 	// What follows reaches one standby only, and is nobody's order: the shops rest.
-	w.stopLoad()
+	w.Stop()
 	if err := w.awaitRest(ctx, old); err != nil {
 		return err
 	}
@@ -245,15 +246,15 @@ func strandedStandby(ctx context.Context, w *world) error {
 	if err := next.Promote(ctx); err != nil {
 		return err
 	}
-	promoted := w.record.mark()
+	promoted := w.Record.Mark()
 	w.startLoad(ctx)
-	w.stamps.follow(next)
+	w.Stamps.Follow(next.DSN("shop_owner"))
 	if err := old.Rejoin(ctx); err != nil { // somebody must confirm
 		return err
 	}
 	w.recovers(ctx, promoted, "write", recoveredWrites+4*time.Second, taken) // with the rewind in it
 	w.expectTimeline(ctx, next.Name(), 2)                                    // until then they could not know that it is dead
-	known := w.record.mark()
+	known := w.Record.Mark()
 	w.await(ctx, known, "checkouts go on", 60, acknowledged)
 	w.await(ctx, known, "the other standby answers", fewBrowse, fromNode(old.Name()))
 	ahead, err := w.ask(ctx, stranded, "SELECT pg_last_wal_replay_lsn() - '0/0'")
@@ -265,8 +266,8 @@ func strandedStandby(ctx context.Context, w *world) error {
 		return err
 	}
 	w.expect("behaviour", ahead > now, "the stranded standby is not ahead: %d against %d", ahead, now)
-	w.bit(int64(count(w.record.since(known), isRead)))
-	served := count(w.record.since(known), fromNode(stranded.Name()))
+	w.bit(int64(count(w.Record.Since(known), isRead)))
+	served := count(w.Record.Since(known), fromNode(stranded.Name()))
 	w.expect("eligible", served == 0, "%d reads were served on the dead timeline", served)
 	return nil
 }
@@ -277,9 +278,9 @@ func strandedStandby(ctx context.Context, w *world) error {
 // the alarm, and never goes back.
 func splitBrain(ctx context.Context, w *world) error {
 	old := w.node("primary")
-	blind, seeing := w.apps[0], w.apps[1]
-	w.probeAt.Store(seeing) // the blind one cannot know that it is behind
-	w.await(ctx, w.record.mark(), "a probe by the other instance", 2, func(op checker.Op) bool { return op.Kind == checker.ReadProbe })
+	blind, seeing := w.Apps[0], w.Apps[1]
+	w.ProbeAt.Store(seeing) // the blind one cannot know that it is behind
+	w.await(ctx, w.Record.Mark(), "a probe by the other instance", 2, func(op checker.Op) bool { return op.Kind == checker.ReadProbe })
 	for _, n := range w.standbys() {
 		w.streams[n.Name()].BlackHole()
 		w.link(blind, n).BlackHole()
@@ -300,21 +301,21 @@ func splitBrain(ctx context.Context, w *world) error {
 	}
 	w.recovers(ctx, promoted, "write", recoveredWrites, taken)
 	w.await(ctx, promoted, "checkouts on the new side", 30, acknowledged)
-	w.await(ctx, promoted, "the old side is refused", fewRefused, func(op checker.Op) bool { return op.App == blind.name && notNow(op) })
-	w.bit(int64(count(w.record.since(promoted), func(op checker.Op) bool { return op.App == blind.name && notNow(op) })))
-	acks := count(w.record.since(promoted), func(op checker.Op) bool { return op.App == blind.name && taken(op) })
+	w.await(ctx, promoted, "the old side is refused", fewRefused, func(op checker.Op) bool { return op.App == blind.Name && notNow(op) })
+	w.bit(int64(count(w.Record.Since(promoted), func(op checker.Op) bool { return op.App == blind.Name && notNow(op) })))
+	acks := count(w.Record.Since(promoted), func(op checker.Op) bool { return op.App == blind.Name && taken(op) })
 	w.expect("split", acks == 0, "the old side acknowledged %d transactions after the promotion", acks)
 	w.awaitThat(ctx, "the alarm", func() bool {
-		v, err := w.replication(ctx, seeing)
-		return err == nil && v.has("split_brain")
+		v, err := w.Replication(ctx, seeing)
+		return err == nil && v.Alarm("split_brain")
 	})
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	for _, n := range w.standbys() {
 		if err := w.link(blind, n).Heal(); err != nil {
 			return err
 		}
 	}
-	w.recovers(ctx, healed, "blind side", recoveredWrites, func(op checker.Op) bool { return op.App == blind.name && taken(op) })
+	w.recovers(ctx, healed, "blind side", recoveredWrites, func(op checker.Op) bool { return op.App == blind.Name && taken(op) })
 	w.expectTimeline(ctx, next.Name(), 2)
 	return old.Kill(ctx)
 }
@@ -327,9 +328,9 @@ func quorumOverlap(ctx context.Context, w *world) error {
 	if err := silent.Freeze(ctx); err != nil {
 		return err
 	}
-	m := w.record.mark()
+	m := w.Record.Mark()
 	w.await(ctx, m, "orders that one standby has", 10, acknowledged)
-	w.bit(int64(count(w.record.since(m), acknowledged)))
+	w.bit(int64(count(w.Record.Since(m), acknowledged)))
 	if err := old.Kill(ctx); err != nil {
 		return err
 	}
@@ -346,7 +347,7 @@ func quorumOverlap(ctx context.Context, w *world) error {
 // have connected goes on.
 func primaryPostmasterFrozen(ctx context.Context, w *world) error {
 	primary := w.node("primary")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := primary.FreezeProcess(ctx, pgcluster.Postmaster); err != nil {
 		return err
 	}
@@ -366,24 +367,24 @@ func primaryPostmasterFrozen(ctx context.Context, w *world) error {
 // pool that keeps them fails long after the cause is gone.
 func readOnlyForAWhile(ctx context.Context, w *world) error {
 	primary := w.node("primary")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := w.exec(ctx, primary, "ALTER ROLE shop_rw SET default_transaction_read_only = on"); err != nil {
 		return err
 	}
 	if err := w.exec(ctx, primary, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leeway-write' AND wait_event IS DISTINCT FROM 'SyncRep'"); err != nil {
 		return err
 	}
-	w.await(ctx, began, "every write is refused", 4*clients, notNow)
-	w.bit(int64(count(w.record.since(began), notNow)))
+	w.await(ctx, began, "every write is refused", 4*shoppers.Clients, notNow)
+	w.bit(int64(count(w.Record.Since(began), notNow)))
 	w.listsWentOn(began)
 	if err := w.exec(ctx, primary, "ALTER ROLE shop_rw RESET default_transaction_read_only"); err != nil {
 		return err
 	}
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	w.recovers(ctx, healed, "write", recoveredWrites, taken)
-	again := w.record.mark()
+	again := w.Record.Mark()
 	w.await(ctx, again, "checkouts go on", 20, acknowledged)
-	refused := count(w.record.since(again), notNow)
+	refused := count(w.Record.Since(again), notNow)
 	w.expect("recovery", refused == 0, "%d requests met sessions of the time before", refused)
 	return nil
 }
@@ -393,7 +394,7 @@ func readOnlyForAWhile(ctx context.Context, w *world) error {
 // answer nothing until it was rejoined properly.
 func rejoinWithoutRewind(ctx context.Context, w *world) error {
 	old := w.node("primary")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	for _, link := range w.streams {
 		link.BlackHole()
 	}
@@ -420,15 +421,15 @@ func rejoinWithoutRewind(ctx context.Context, w *world) error {
 		return err
 	}
 	w.bit(phantom)
-	started := w.record.mark()
+	started := w.Record.Mark()
 	w.await(ctx, started, "checkouts go on", 40, acknowledged)
 	w.await(ctx, started, "browsing goes on", 4*fewBrowse, isBrowsing)
-	served := count(w.record.since(started), fromNode(old.Name()))
+	served := count(w.Record.Since(started), fromNode(old.Name()))
 	w.expect("eligible", served == 0, "%d reads were served by a node that was not rewound", served)
 	w.listsWentOn(began)
 	if err := old.Rejoin(ctx); err != nil {
 		return err
 	}
-	w.recovers(ctx, w.record.mark(), "rejoined", 5*time.Second, fromNode(old.Name()))
+	w.recovers(ctx, w.Record.Mark(), "rejoined", 5*time.Second, fromNode(old.Name()))
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"example.com/leeway/internal/checker"
@@ -45,15 +46,15 @@ func startupFrozen(ctx context.Context, w *world) error {
 // standStill: replay stops on every standby. Own writes are then read on the
 // primary, and what is older than its budget says so.
 func (w *world) standStill(ctx context.Context, stop, goOn func(*pgcluster.Node) error) error {
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := each(w.standbys(), stop); err != nil {
 		return err
 	}
 	w.await(ctx, began, "own writes are read on the primary", 20, because("token"))
 	w.await(ctx, began, "what is too old says so", 20, because("lag"))
-	ops := w.record.since(began)
+	ops := w.Record.Since(began)
 	w.bit(int64(count(ops, because("token")) + count(ops, because("lag"))))
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := each(w.standbys(), goOn); err != nil {
 		return err
 	}
@@ -66,25 +67,25 @@ func (w *world) standStill(ctx context.Context, stop, goOn func(*pgcluster.Node)
 // own writes.
 func unequalLag(ctx context.Context, w *world) error {
 	near, far := w.node("replica-1"), w.node("replica-2")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	for id := range 4 {
-		w.load.Go(func() { w.watch(watching, 700+id) })
+		w.Go(func() { w.watch(watching, 700+id) })
 	}
 	for range 6 {
 		if err := far.PauseReplay(ctx); err != nil {
 			return err
 		}
-		paused := w.record.mark()
+		paused := w.Record.Mark()
 		w.await(ctx, paused, "the nearer one answers", 10, fromNode(near.Name()))
 		w.await(ctx, paused, "writes go on", 10, taken)
 		if err := far.ResumeReplay(ctx); err != nil {
 			return err
 		}
-		resumed := w.record.mark()
+		resumed := w.Record.Mark()
 		w.await(ctx, resumed, "the farther one answers again", 3, fromNode(far.Name()))
-		w.bit(int64(count(w.record.since(paused), func(op checker.Op) bool { // whom the farther one would have misled
+		w.bit(int64(count(w.Record.Since(paused), func(op checker.Op) bool { // whom the farther one would have misled
 			return fromNode(near.Name())(op) && op.Session != ""
 		})))
 	}
@@ -95,7 +96,7 @@ func unequalLag(ctx context.Context, w *world) error {
 // postmasterFrozen: sessions still answer, new ones are not let in.
 func postmasterFrozen(ctx context.Context, w *world) error {
 	victim := w.node("replica-1")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := victim.FreezeProcess(ctx, pgcluster.Postmaster); err != nil {
 		return err
 	}
@@ -113,14 +114,14 @@ func postmasterFrozen(ctx context.Context, w *world) error {
 // replicaFrozen: it accepts connections and answers nothing.
 func replicaFrozen(ctx context.Context, w *world) error {
 	victim := w.node("replica-1")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := victim.Freeze(ctx); err != nil {
 		return err
 	}
 	w.goneFor(ctx, victim)
 	w.browsingWentOn(began)
 	w.browsingWasHeldUp(began, recoveredReads)
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := victim.Thaw(ctx); err != nil {
 		return err
 	}
@@ -131,25 +132,25 @@ func replicaFrozen(ctx context.Context, w *world) error {
 // goneFor waits until a node has been missed, and counts what the others answered
 // meanwhile.
 func (w *world) goneFor(ctx context.Context, victim *pgcluster.Node) {
-	m := w.record.mark()
+	m := w.Record.Mark()
 	w.await(ctx, m, "browsing goes on", 4*fewBrowse, isBrowsing)
 	w.await(ctx, m, "checkouts go on", 20, acknowledged)
-	settled := w.record.mark()
+	settled := w.Record.Mark()
 	w.await(ctx, settled, "browsing goes on", fewBrowse, isBrowsing)
-	ops := w.record.since(settled)
+	ops := w.Record.Since(settled)
 	w.expect("eligible", count(ops, fromNode(victim.Name())) == 0, "%s answered though it is gone", victim.Name())
 	w.bit(int64(count(ops, isBrowsing)))
 }
 
 func replicaKilled(ctx context.Context, w *world) error {
 	victim := w.node("replica-1")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := victim.Kill(ctx); err != nil {
 		return err
 	}
 	w.goneFor(ctx, victim)
 	w.browsingWasHeldUp(began, recoveredReads)
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := victim.Start(ctx); err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func replicaKilled(ctx context.Context, w *world) error {
 // can be lost.
 func replicaCutOff(ctx context.Context, w *world) error {
 	victim := w.node("replica-1")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	for _, cut := range []func(*faults.PGLink) error{
 		func(l *faults.PGLink) error { l.BlackHole(); return nil },
 		func(l *faults.PGLink) error { l.OneWay(faults.ClientToServer); return nil },
@@ -171,13 +172,13 @@ func replicaCutOff(ctx context.Context, w *world) error {
 		if err := w.eachLink(victim, cut); err != nil {
 			return err
 		}
-		missing := w.record.mark()
+		missing := w.Record.Mark()
 		w.goneFor(ctx, victim)
 		w.browsingWasHeldUp(missing, recoveredReads)
 		if err := w.eachLink(victim, (*faults.PGLink).Heal); err != nil {
 			return err
 		}
-		w.await(ctx, w.record.mark(), "it answers again", 1, fromNode(victim.Name()))
+		w.await(ctx, w.Record.Mark(), "it answers again", 1, fromNode(victim.Name()))
 	}
 	w.browsingWentOn(began)
 	return nil
@@ -192,7 +193,7 @@ func refuse(l *faults.PGLink) error {
 
 // eachLink does something to every instance's link to a node.
 func (w *world) eachLink(n *pgcluster.Node, do func(*faults.PGLink) error) error {
-	for _, a := range w.apps {
+	for _, a := range w.Apps {
 		if err := do(w.link(a, n)); err != nil {
 			return err
 		}
@@ -200,18 +201,18 @@ func (w *world) eachLink(n *pgcluster.Node, do func(*faults.PGLink) error) error
 	return nil
 }
 
-func (w *world) link(a *app, n *pgcluster.Node) *faults.PGLink { return w.toDB[a.name+"/"+n.Name()] }
+func (w *world) link(a *app, n *pgcluster.Node) *faults.PGLink { return w.toDB[a.Name+"/"+n.Name()] }
 
 // streamCut: a standby is cut off from its primary and does not know it. What it
 // received it has replayed, and still it must drop out.
 func streamCut(ctx context.Context, w *world) error {
 	victim := w.node("replica-2")
-	began := w.record.mark()
+	began := w.Record.Mark()
 	w.streams[victim.Name()].BlackHole()
 	w.awaitThat(ctx, "nothing comes from it any more", func() bool {
-		m := w.record.mark()
+		m := w.Record.Mark()
 		return w.await(ctx, m, "browsing goes on", 2*fewBrowse, isBrowsing) &&
-			count(w.record.since(m), fromNode(victim.Name())) == 0
+			count(w.Record.Since(m), fromNode(victim.Name())) == 0
 	})
 	w.awaitThat(ctx, "it believes to have caught up", func() bool {
 		believes, err := w.ask(ctx, victim, "SELECT count(*) WHERE pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()")
@@ -219,7 +220,7 @@ func streamCut(ctx context.Context, w *world) error {
 	})
 	w.bit(w.streams[victim.Name()].Counts().DroppedBytes)
 	w.browsingWentOn(began)
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := w.streams[victim.Name()].Heal(); err != nil {
 		return err
 	}
@@ -231,15 +232,15 @@ func streamCut(ctx context.Context, w *world) error {
 // commits are confirmed by the other.
 func slowStream(ctx context.Context, w *world) error {
 	victim := w.node("replica-2")
-	before := w.record.mark()
+	before := w.Record.Mark()
 	w.await(ctx, before, "checkouts", 50, acknowledged)
-	rate := float64(50) / (w.record.now() - before.at).Seconds()
+	rate := float64(50) / (w.Record.Now() - before.At).Seconds()
 	link := w.streams[victim.Name()]
 	link.Delay(200*time.Millisecond, 50*time.Millisecond)
 	link.Bandwidth(50 << 10)
-	began := w.record.mark()
+	began := w.Record.Mark()
 	w.await(ctx, began, "checkouts go on", 100, acknowledged)
-	during := float64(100) / (w.record.now() - began.at).Seconds()
+	during := float64(100) / (w.Record.Now() - began.At).Seconds()
 	w.recovery += formatRatio("checkouts", during/rate)
 	w.await(ctx, began, "own writes are read elsewhere", 20, fromNode("replica-1"))
 	w.bit(min(link.Counts().SlowedBytes, 1_000_000))
@@ -251,16 +252,16 @@ func slowStream(ctx context.Context, w *world) error {
 // its cap, even when it is slow there. Replication is asynchronous here: with every
 // synchronous standby dead a commit waits, which is another promise.
 func allReplicasKilled(ctx context.Context, w *world) error {
-	began := w.record.mark()
+	began := w.Record.Mark()
 	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Kill(ctx) }); err != nil {
 		return err
 	}
 	w.await(ctx, began, "browsing comes from the primary", fewBrowse, because("no_replica"))
-	w.bit(int64(count(w.record.since(began), because("no_replica"))))
+	w.bit(int64(count(w.Record.Since(began), because("no_replica"))))
 	if err := w.slowBrowsing(ctx); err != nil {
 		return err
 	}
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Start(ctx) }); err != nil {
 		return err
 	}
@@ -280,14 +281,14 @@ func (w *world) slowBrowsing(ctx context.Context) error {
 	if _, err := lock.Exec(ctx, "BEGIN; LOCK TABLE categories IN ACCESS EXCLUSIVE MODE"); err != nil {
 		return err
 	}
-	locked := w.record.mark()
+	locked := w.Record.Mark()
 	storm, calm := context.WithCancel(ctx)
 	defer calm()
 	for id := range 12 {
-		w.load.Go(func() {
-			c := w.newCaller(200 + id)
+		w.Go(func() {
+			c := w.NewCaller(200 + id)
 			for storm.Err() == nil {
-				c.send(ctx, request{"GET", "/v1/categories", nil, "", checker.Op{Kind: checker.Browse}})
+				c.Categories(ctx)
 			}
 		})
 	}
@@ -297,14 +298,14 @@ func (w *world) slowBrowsing(ctx context.Context) error {
 		if err == nil {
 			most = max(most, n)
 		}
-		return count(w.record.since(locked), acknowledged) >= 30
+		return count(w.Record.Since(locked), acknowledged) >= 30
 	})
-	shed := count(w.record.since(locked), withCode("overloaded"))
+	shed := count(w.Record.Since(locked), withCode("overloaded"))
 	calm()
 	if _, err := lock.Exec(ctx, "COMMIT"); err != nil {
 		return err
 	}
-	limit := int64(fallbackConns * len(w.apps))
+	limit := int64(fallbackConns * len(w.Apps))
 	w.expect("cap", most <= limit, "%d connections read from the primary, and the cap is %d", most, limit)
 	w.expect("cap", shed > 0, "with the cap full nobody was told to come back")
 	return nil
@@ -322,13 +323,13 @@ func everythingCut(ctx context.Context, w *world) error {
 	if err := w.eachLink(primary, func(l *faults.PGLink) error { l.BlackHole(); return nil }); err != nil {
 		return err
 	}
-	began := w.record.mark()
+	began := w.Record.Mark()
 	stale := func(op checker.Op) bool { return op.Source != nil && op.Source.Stale }
 	w.await(ctx, began, "what is too old says so", 2*fewBrowse, stale)
-	aged := w.record.mark()
-	w.awaitThat(ctx, "it ages for two seconds", func() bool { return w.record.now()-aged.at > 2*time.Second })
-	w.bit(int64(count(w.record.since(began), stale)))
-	healed := w.record.mark()
+	aged := w.Record.Mark()
+	w.awaitThat(ctx, "it ages for two seconds", func() bool { return w.Record.Now()-aged.At > 2*time.Second })
+	w.bit(int64(count(w.Record.Since(began), stale)))
+	healed := w.Record.Mark()
 	if err := w.healLinks(); err != nil {
 		return err
 	}
@@ -352,7 +353,7 @@ func restartedBehind(ctx context.Context, w *world) error {
 		return err
 	}
 	// Nobody writes meanwhile, so that its past is all that is asked of it.
-	w.stopLoad()
+	w.Stop()
 	owners, carts, err := w.fullCarts(ctx, 16)
 	if err != nil {
 		return err
@@ -392,12 +393,12 @@ func restartedBehind(ctx context.Context, w *world) error {
 		return err
 	}
 	for i, owner := range owners {
-		owner.readCart(ctx, carts[i])
+		owner.ReadCart(ctx, carts[i])
 	}
 	if err := w.eachLink(other, (*faults.PGLink).Heal); err != nil {
 		return err
 	}
-	back := w.record.mark()
+	back := w.Record.Mark()
 	w.startLoad(ctx)
 	w.await(ctx, back, "browsing goes on", 4*fewBrowse, isBrowsing)
 	w.await(ctx, back, "checkouts go on", 40, acknowledged)
@@ -405,7 +406,7 @@ func restartedBehind(ctx context.Context, w *world) error {
 	if err := w.exec(ctx, victim, "ALTER SYSTEM RESET recovery_min_apply_delay"); err != nil {
 		return err
 	}
-	healed := w.record.mark()
+	healed := w.Record.Mark()
 	if err := w.exec(ctx, victim, "SELECT pg_reload_conf()"); err != nil {
 		return err
 	}
@@ -416,11 +417,11 @@ func restartedBehind(ctx context.Context, w *world) error {
 // guardRace: sixteen readers of carts that change, while replay stops and goes on
 // all the time, so that it overtakes some of them between query and guard.
 func guardRace(ctx context.Context, w *world) error {
-	began := w.record.mark()
+	began := w.Record.Mark()
 	racing, stop := context.WithCancel(ctx)
 	defer stop()
 	for id := range 8 {
-		w.load.Go(func() { w.changeAndRead(racing, 400+id) })
+		w.Go(func() { w.changeAndRead(racing, 400+id) })
 	}
 	for range 40 {
 		for _, n := range w.standbys() {
@@ -428,54 +429,55 @@ func guardRace(ctx context.Context, w *world) error {
 				return err
 			}
 		}
-		m := w.record.mark()
+		m := w.Record.Mark()
 		w.await(ctx, m, "writes go on", 3, taken)
 		for _, n := range w.standbys() {
 			if err := w.exec(ctx, n, "SELECT pg_wal_replay_resume()"); err != nil {
 				return err
 			}
 		}
-		w.await(ctx, w.record.mark(), "replicas answer", 2, fromReplica)
+		w.await(ctx, w.Record.Mark(), "replicas answer", 2, fromReplica)
 	}
-	w.bit(int64(count(w.record.since(began), because("token"))))
+	w.bit(int64(count(w.Record.Since(began), because("token"))))
 	return nil
 }
 
 // watch changes a cart on one device and looks at it on another, which has only
 // its own reads to hold it where it was.
 func (w *world) watch(ctx context.Context, id int) {
-	c := w.newCaller(id)
-	variant := w.cold[id%len(w.cold)]
-	cart := c.createCart(ctx, line{variant, 1})
+	c := w.NewCaller(id)
+	random := rand.New(rand.NewPCG(w.seed, uint64(id)))
+	variant := w.Cold[id%len(w.Cold)]
+	cart := c.CreateCart(ctx, line{Variant: variant, Quantity: 1})
 	if cart.Outcome != checker.OK {
 		return
 	}
-	other := w.newCaller(id + 10)
-	other.auth = c.auth
-	w.load.Go(func() {
+	other := c.OtherDevice(id + 10)
+	w.Go(func() {
 		for ctx.Err() == nil {
-			other.readCart(ctx, cart.Cart)
+			other.ReadCart(ctx, cart.Cart)
 		}
 	})
 	for ctx.Err() == nil {
-		c.setItem(ctx, cart.Cart, line{variant, 1 + c.rand.IntN(9)})
-		pause(ctx, 20*time.Millisecond, c.rand)
+		c.SetItem(ctx, cart.Cart, line{Variant: variant, Quantity: 1 + random.IntN(9)})
+		pause(ctx, 20*time.Millisecond, random)
 	}
 }
 
 // changeAndRead changes a cart and looks at it, over and over; a new cart now and
 // then, since what the checker has to put in order grows with each.
 func (w *world) changeAndRead(ctx context.Context, id int) {
-	c := w.newCaller(id)
-	variant := w.cold[id%len(w.cold)]
+	c := w.NewCaller(id)
+	random := rand.New(rand.NewPCG(w.seed, uint64(id)))
+	variant := w.Cold[id%len(w.Cold)]
 	for ctx.Err() == nil {
-		cart := c.createCart(ctx, line{variant, 1})
+		cart := c.CreateCart(ctx, line{Variant: variant, Quantity: 1})
 		for range 40 {
 			if cart.Outcome != checker.OK || ctx.Err() != nil {
 				break
 			}
-			c.setItem(ctx, cart.Cart, line{variant, 1 + c.rand.IntN(9)})
-			c.readCart(ctx, cart.Cart)
+			c.SetItem(ctx, cart.Cart, line{Variant: variant, Quantity: 1 + random.IntN(9)})
+			c.ReadCart(ctx, cart.Cart)
 		}
 	}
 }

@@ -100,12 +100,12 @@ func play(ctx context.Context, o options, s scenario) *result {
 
 func (w *world) play(ctx context.Context) error {
 	w.startLoad(ctx)
-	defer w.stopLoad()
+	defer w.Stop()
 	err := w.warmUp(ctx)
 	if err == nil {
 		err = w.scenario.run(ctx, w)
 	}
-	w.stopLoad()
+	w.Stop()
 	if err != nil {
 		return errors.Join(err, w.save(w.asked()))
 	}
@@ -162,18 +162,18 @@ func (w *world) warmUp(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	err := poll(short, func() bool {
-		ops := w.record.since(start)
+		ops := w.Record.Since(start)
 		return count(ops, acknowledged) >= minAcks && count(ops, fromReplica) > 0
 	})
 	if err != nil {
-		return fmt.Errorf("only %d checkouts were acknowledged before the fault: %w", count(w.record.since(start), acknowledged), err)
+		return fmt.Errorf("only %d checkouts were acknowledged before the fault: %w", count(w.Record.Since(start), acknowledged), err)
 	}
 	return nil
 }
 
 // await waits until enough operations since m are so; the fault must cause them.
 func (w *world) await(ctx context.Context, m mark, what string, n int, is func(checker.Op) bool) bool {
-	return w.awaitThat(ctx, what, func() bool { return count(w.record.since(m), is) >= n })
+	return w.awaitThat(ctx, what, func() bool { return count(w.Record.Since(m), is) >= n })
 }
 
 func (w *world) awaitThat(ctx context.Context, what string, so func() bool) bool {
@@ -191,9 +191,9 @@ func (w *world) recovers(ctx context.Context, m mark, what string, limit time.Du
 		w.expect("recovery", false, "never: %s", what)
 		return
 	}
-	for _, op := range w.record.since(m) {
+	for _, op := range w.Record.Since(m) {
 		if is(op) {
-			took := op.Return - m.at
+			took := op.Return - m.At
 			w.recovery += fmt.Sprintf("%s %.2fs ", what, took.Seconds())
 			w.expect("recovery", took <= limit, "%s after %v, not %v", what, took, limit)
 			return
@@ -203,7 +203,7 @@ func (w *world) recovers(ctx context.Context, m mark, what string, limit time.Du
 
 // browsingWentOn expects that nobody who only looks was refused since m.
 func (w *world) browsingWentOn(m mark) {
-	for _, op := range w.record.answeredSince(m) {
+	for _, op := range w.Record.AnsweredSince(m) {
 		if isBrowsing(op) {
 			w.expect("browse", op.Outcome == checker.OK, "%s was answered %d %s (%s) after %v",
 				op.Kind, op.Status, op.Code, op.Outcome, op.Return-op.Call)
@@ -217,7 +217,7 @@ func (w *world) browsingWentOn(m mark) {
 // Once a standby was promoted, and until another follows it, all reads are on the new
 // primary, where the cap sheds what is too much (promise G7): that alone may be told.
 func (w *world) listsWentOn(m mark) {
-	for _, op := range w.record.answeredSince(m) {
+	for _, op := range w.Record.AnsweredSince(m) {
 		shed := op.Code == "overloaded" && w.promoted > 0 && op.Return > w.promoted
 		if op.Kind == checker.Browse && op.TokenIn == (checker.Position{}) && !shed {
 			w.expect("browse", op.Outcome == checker.OK, "%s was answered %d %s (%s) after %v",
@@ -230,9 +230,9 @@ func (w *world) listsWentOn(m mark) {
 // and tells the longest.
 func (w *world) browsingWasHeldUp(m mark, limit time.Duration) {
 	longest := time.Duration(0)
-	for _, op := range w.record.answeredSince(m) {
+	for _, op := range w.Record.AnsweredSince(m) {
 		if isBrowsing(op) {
-			longest = max(longest, op.Return-max(op.Call, m.at))
+			longest = max(longest, op.Return-max(op.Call, m.At))
 		}
 	}
 	w.recovery += fmt.Sprintf("held up %.2fs ", longest.Seconds())

@@ -8,6 +8,7 @@ import (
 
 	"example.com/leeway/internal/checker"
 	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/migrations"
 )
 
 // The faults that a healthy server makes: conflicts with recovery, a lack of
@@ -15,12 +16,12 @@ import (
 
 // recoveryConflicts: locks that are replayed cancel the reads of the standbys.
 func recoveryConflicts(ctx context.Context, w *world) error {
-	began := w.record.mark()
+	began := w.Record.Mark()
 	w.awaitThat(ctx, "reads are cancelled by replay", func() bool {
 		// An exclusive lock is in the log, and a standby that waits for nobody ends
 		// whoever reads the table.
 		err := w.exec(ctx, w.node("primary"), "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE; SELECT pg_current_xact_id(); COMMIT")
-		return err == nil && count(w.record.since(began), because("conflict")) >= 5
+		return err == nil && count(w.Record.Since(began), because("conflict")) >= 5
 	})
 	w.awaitThat(ctx, "the standbys count conflicts", func() bool {
 		conflicts := int64(0)
@@ -32,7 +33,7 @@ func recoveryConflicts(ctx context.Context, w *world) error {
 		}
 		return conflicts > 0
 	})
-	w.bit(int64(count(w.record.since(began), because("conflict"))))
+	w.bit(int64(count(w.Record.Since(began), because("conflict"))))
 	w.browsingWentOn(began)
 	return nil
 }
@@ -40,8 +41,8 @@ func recoveryConflicts(ctx context.Context, w *world) error {
 // connectionsExhausted: other sessions take every connection that the primary has
 // left. The instance that has its own goes on; one that starts anew is told to wait.
 func connectionsExhausted(ctx context.Context, w *world) error {
-	victim, survivor := w.apps[0], w.apps[1]
-	victim.kill()
+	victim, survivor := w.Apps[0], w.Apps[1]
+	victim.Kill()
 	taken, err := w.takeConnections(ctx, w.node("primary"))
 	release := func() {
 		for _, conn := range taken {
@@ -52,41 +53,47 @@ func connectionsExhausted(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	if err := victim.start(ctx); err != nil {
+	if err := victim.Start(ctx); err != nil {
 		return err
 	}
-	m := w.record.mark()
-	w.await(ctx, m, "the other instance takes checkouts", 20, func(op checker.Op) bool { return acknowledged(op) && op.App == survivor.name })
-	w.await(ctx, m, "the new one says that it cannot", fewRefused, func(op checker.Op) bool { return op.App == victim.name && notNow(op) })
+	m := w.Record.Mark()
+	w.await(ctx, m, "the other instance takes checkouts", 20, func(op checker.Op) bool { return acknowledged(op) && op.App == survivor.Name })
+	w.await(ctx, m, "the new one says that it cannot", fewRefused, func(op checker.Op) bool { return op.App == victim.Name && notNow(op) })
 	w.await(ctx, m, "the new one browses", fewRefused, func(op checker.Op) bool {
-		return op.App == victim.name && op.Kind == checker.Browse && op.Outcome == checker.OK
+		return op.App == victim.Name && op.Kind == checker.Browse && op.Outcome == checker.OK
 	})
-	w.bit(int64(count(w.record.since(m), func(op checker.Op) bool { return op.App == victim.name && notNow(op) })))
+	w.bit(int64(count(w.Record.Since(m), func(op checker.Op) bool { return op.App == victim.Name && notNow(op) })))
 	if _, err := w.ask(ctx, w.node("primary"), "SELECT 1"); err != nil { // by a connection that is kept for superusers
 		w.expect("behaviour", false, "nobody can look at the server: %v", err)
 	}
 	release()
 	taken = nil
-	healed := w.record.mark()
-	w.recovers(ctx, healed, "new instance", recoveredWrites, func(op checker.Op) bool { return op.App == victim.name && op.Outcome == checker.OK && !isRead(op) })
+	healed := w.Record.Mark()
+	w.recovers(ctx, healed, "new instance", recoveredWrites, func(op checker.Op) bool { return op.App == victim.Name && op.Outcome == checker.OK && !isRead(op) })
 	return nil
 }
 
-// takeConnections opens sessions until the server refuses another one.
+// takeConnections opens sessions until the server refuses each role another one.
 func (w *world) takeConnections(ctx context.Context, n *pgcluster.Node) (taken []*pgx.Conn, err error) {
-	for range 500 {
-		conn, err := pgx.Connect(ctx, n.DSN("shop_owner"))
-		if err != nil {
-			return taken, nil
+	for _, role := range migrations.Roles { // each has a share of its own
+		refused := false
+		for range 500 {
+			conn, err := pgx.Connect(ctx, n.DSN(role))
+			if refused = err != nil; refused {
+				break
+			}
+			taken = append(taken, conn)
 		}
-		taken = append(taken, conn)
+		if !refused {
+			return taken, fmt.Errorf("%s never refused %s a connection", n.Name(), role)
+		}
 	}
-	return taken, fmt.Errorf("%s never refused a connection", n.Name())
+	return taken, nil
 }
 
 // schemaChange: what a migration does to a shop that is open.
 func schemaChange(ctx context.Context, w *world) error {
-	began := w.record.mark()
+	began := w.Record.Mark()
 	owner, err := pgx.Connect(ctx, w.node("primary").DSN("shop_owner"))
 	if err != nil {
 		return err
@@ -104,7 +111,7 @@ func schemaChange(ctx context.Context, w *world) error {
 		"ALTER TABLE products ALTER COLUMN slug TYPE varchar",
 		"ALTER TABLE products DROP COLUMN chaos_note",
 	} {
-		m := w.record.mark()
+		m := w.Record.Mark()
 		if err := w.migrate(ctx, owner, sql); err != nil {
 			return err
 		}
@@ -113,7 +120,7 @@ func schemaChange(ctx context.Context, w *world) error {
 		w.await(ctx, m, "checkouts after "+sql, 4, acknowledged)
 	}
 	w.browsingWentOn(began)
-	for _, op := range w.record.since(began) {
+	for _, op := range w.Record.Since(began) {
 		w.expect("behaviour", op.Status < 500, "%s was answered %d %s during a change of the schema", op.Kind, op.Status, op.Code)
 	}
 	return nil

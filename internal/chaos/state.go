@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"example.com/leeway/internal/checker"
 	"example.com/leeway/internal/pgcluster"
+	"example.com/leeway/internal/shoppers"
 )
 
 // settle brings every node back into the cluster and waits until nothing moves:
@@ -99,16 +99,7 @@ func (w *world) awaitRest(ctx context.Context, primary *pgcluster.Node) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	var busy int
-	err = poll(ctx, func() bool {
-		err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
-			WHERE application_name = 'leeway-write' AND state <> 'idle'`).Scan(&busy)
-		return err == nil && busy == 0
-	})
-	if err != nil {
-		return fmt.Errorf("%d transactions are still under way: %w", busy, err)
-	}
-	return nil
+	return shoppers.AwaitRest(ctx, conn)
 }
 
 func (w *world) awaitReplay(ctx context.Context, primary, standby *pgcluster.Node) error {
@@ -122,28 +113,14 @@ func (w *world) awaitReplay(ctx context.Context, primary, standby *pgcluster.Nod
 		return err
 	}
 	defer down.Close(ctx)
-	var target string
-	if err := up.QueryRow(ctx, "SELECT pg_current_wal_flush_lsn()::text").Scan(&target); err != nil {
-		return err
-	}
-	err = poll(ctx, func() bool {
-		var reached bool
-		err := down.QueryRow(ctx, "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", target).Scan(&reached)
-		return err == nil && reached
-	})
-	if err != nil {
+	if err := shoppers.AwaitReplay(ctx, up, down); err != nil {
 		return fmt.Errorf("%s does not catch up: %w", standby.Name(), err)
 	}
 	return nil
 }
 
 // asked is the history without what the nodes hold.
-func (w *world) asked() checker.History {
-	return checker.History{
-		Deadline: min(requestTimeout, w.clientPatience), Slack: slack,
-		Stock: w.initial, Ops: w.record.all(), Stamps: w.record.stamps,
-	}
-}
+func (w *world) asked() checker.History { return w.Asked(requestTimeout) }
 
 // history collects what the check needs, at rest.
 func (w *world) history(ctx context.Context) (checker.History, error) {
@@ -166,38 +143,13 @@ func (w *world) history(ctx context.Context) (checker.History, error) {
 	return h, nil
 }
 
-// slack is what the deadline of a request does not cover: the way there and back,
-// on two cores that servers, shops and clients share.
-const slack = 250 * time.Millisecond
-
-// contentsSQL returns each part of a node as one JSON document, in one snapshot.
-const contentsSQL = `SELECT json_build_object(
-'orders', (SELECT coalesce(json_agg(json_build_object('id', o.id, 'cart', o.cart_id, 'number', 'LW-' || lpad(o.number::text, 6, '0'),
-		'version', o.version, 'total', o.total, 'lines', (
-			SELECT json_agg(json_build_object('variant', l.variant_id, 'quantity', l.quantity, 'unit_price', l.unit_price) ORDER BY l.variant_id)
-			FROM order_lines l WHERE l.order_id = o.id)) ORDER BY o.id), '[]') FROM orders o),
-'keys', (SELECT coalesce(json_agg(json_build_object('key', key, 'status', coalesce(status, 0),
-		'order', CASE WHEN status = 201 THEN convert_from(response, 'UTF8')::json ->> 'id' ELSE '' END)), '[]') FROM idempotency_keys),
-'stock', (SELECT json_object_agg(id, stock_quantity) FROM variants),
-'movements', (SELECT json_agg(json_build_object('order', coalesce(order_id::text, ''), 'variant', variant_id, 'kind', kind, 'delta', delta))
-	FROM stock_movements WHERE kind <> 'initial'),
-'carts_open', (SELECT json_object_agg(id, status) FROM carts)
-)`
-
 func (w *world) contents(ctx context.Context, n *pgcluster.Node) (checker.Node, error) {
 	conn, err := w.connect(ctx, n)
 	if err != nil {
 		return checker.Node{}, err
 	}
 	defer conn.Close(ctx)
-	var text []byte
-	if err := conn.QueryRow(ctx, contentsSQL).Scan(&text); err != nil {
-		return checker.Node{}, err
-	}
-	node := checker.Node{}
-	err = json.Unmarshal(text, &node)
-	node.Name = n.Name()
-	return node, err
+	return shoppers.Contents(ctx, n.Name(), conn)
 }
 
 // connect opens a superuser's connection past all links; the caller closes it.

@@ -4,84 +4,59 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"example.com/leeway/catalog"
-	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
-	"example.com/leeway/internal/checker"
 	"example.com/leeway/internal/faults"
 	"example.com/leeway/internal/pgcluster"
-	"example.com/leeway/internal/seed"
+	"example.com/leeway/internal/shoppers"
 	"example.com/leeway/migrations"
 )
 
 // A world is what one scenario runs in: a cluster of its own with two instances of
-// the shop, each a process, and a link on every wire between them.
+// the shop, each a process, a link on every wire between them, and who shops there.
 type world struct {
+	*shoppers.Crowd
 	seed uint64
 	keep bool   // also the history of a run that went well
 	dir  string // logs, and the history of a run that failed
 
 	cluster *pgcluster.Cluster
-	apps    []*app
 	toDB    map[string]*faults.PGLink // by "app/node"
 	streams map[string]*faults.Link   // replication, by standby
 	linking sync.Mutex
-	keys    *fresh.Keyring
-	http    *http.Client
 
-	record   *recorder
-	stamps   *stamper
-	promoted time.Duration  // when a standby was made the primary; 0: not yet
-	initial  map[string]int // stock by variant
-	hot      []string
-	cold     []string
-	probe    string // a slug
-	probeAt  atomic.Pointer[app]
-
-	wanted, sessions, keysMade atomic.Int64
-	// clientPatience is when a client hangs up, shopperPatience how long a checkout
-	// is asked for again.
-	clientPatience, shopperPatience time.Duration
+	promoted time.Duration // when a standby was made the primary; 0: not yet
 	// waitLimit bounds every wait for something that a fault must cause.
 	waitLimit time.Duration
-
-	load    sync.WaitGroup
-	endLoad context.CancelFunc
 
 	result
 }
 
+// The budgets and limits that the shop runs under here. They are shorter than the
+// defaults, so that a fault shows, and is over, within seconds.
 const (
-	clients      = 8
-	probeReaders = 2
-	products     = 120
-	hotVariants  = 60
-	coldVariants = 24
+	requestTimeout = 2 * time.Second
+	browseBudget   = time.Second
+	sessionBudget  = 500 * time.Millisecond
+	fallbackConns  = 3
 )
 
 // newWorld starts everything; on an error it leaves nothing behind.
 func newWorld(ctx context.Context, o options, s scenario, dir string) (w *world, err error) {
 	w = &world{
-		seed: o.Seed, keep: o.Keep, dir: dir, record: newRecorder(),
+		Crowd: shoppers.New(o.Seed, requestTimeout), seed: o.Seed, keep: o.Keep, dir: dir,
 		toDB: map[string]*faults.PGLink{}, streams: map[string]*faults.Link{},
-		http:           &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
-		clientPatience: requestTimeout + 2*time.Second, shopperPatience: 8 * time.Second, waitLimit: o.waitLimit,
-		result: newResult(s),
+		waitLimit: o.waitLimit, result: newResult(s),
 	}
 	if s.hangUp > 0 {
-		w.clientPatience = s.hangUp
+		w.ClientPatience = s.hangUp
 	}
-	w.stamps = &stamper{w: w, value: 1}
-	w.record.stamp(checker.Stamp{Value: 1, Sent: 1, Acked: 2}) // as the catalog is loaded
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -90,7 +65,9 @@ func newWorld(ctx context.Context, o options, s scenario, dir string) (w *world,
 	if err := w.startCluster(ctx, s); err != nil {
 		return w, err
 	}
-	if err := w.fillShop(ctx); err != nil {
+	primary := w.node("primary")
+	err = w.Fill(ctx, fresh.NodeConfig{Name: "primary", WriteDSN: primary.DSN("shop_rw"), ReadDSN: primary.DSN("shop_ro")})
+	if err != nil {
 		return w, err
 	}
 	if s.prepare != "" {
@@ -137,59 +114,23 @@ func (w *world) upstream(standby, primary string) string {
 	return link.Addr()
 }
 
-// fillShop loads a small catalog, in which the hot variants are short.
-func (w *world) fillShop(ctx context.Context) error {
-	in := seed.Generate(products, 1)
-	w.probe = in.Products[0].Slug
-	w.initial = map[string]int{}
-	for i := range in.Products {
-		for j := range in.Products[i].Variants {
-			v := &in.Products[i].Variants[j]
-			v.Stock = coldStock
-			id := v.ID.String()
-			switch {
-			case i == 0: // the probe's own
-			case len(w.hot) < hotVariants:
-				v.Stock = hotStock
-				w.hot = append(w.hot, id)
-			case len(w.cold) < coldVariants:
-				w.cold = append(w.cold, id)
-			}
-			w.initial[id] = v.Stock
-		}
-	}
-	router, err := fresh.New(fresh.Config{Nodes: []fresh.NodeConfig{{
-		Name: "primary", WriteDSN: w.node("primary").DSN("shop_rw"), ReadDSN: w.node("primary").DSN("shop_ro"),
-	}}})
-	if err != nil {
-		return err
-	}
-	if err := router.AwaitPrimary(ctx); err != nil {
-		return errors.Join(err, router.Close(ctx))
-	}
-	err = catalog.New(db.New(router), catalog.DefaultConfig()).Load(ctx, in, catalog.LoadOptions{})
-	return errors.Join(err, router.Close(ctx))
-}
-
 func (w *world) startApps(ctx context.Context, o options) error {
-	tokenKey := []byte("a key of the chaos run, 32 bytes at least")
-	var err error
-	if w.keys, err = fresh.NewKeyring(tokenKey); err != nil {
-		return err
-	}
 	for _, name := range []string{"app-a", "app-b"} {
 		nodes, reader, err := w.nodesFor(name)
 		if err != nil {
 			return err
 		}
 		password, _ := reader.Password()
-		a := newApp(name, o.binary, w.dir, nodes, reader.Username(), password, tokenKey)
-		w.apps = append(w.apps, a)
-		if err := a.start(ctx); err != nil {
+		a := w.NewApp(name, o.binary, w.dir,
+			"SHOP_NODES="+nodes, "SHOP_READ_USER="+reader.Username(), "SHOP_READ_PASSWORD="+password,
+			"SHOP_REQUEST_TIMEOUT="+requestTimeout.String(),
+			"SHOP_BROWSE_BUDGET="+browseBudget.String(), "SHOP_SESSION_BUDGET="+sessionBudget.String(),
+			fmt.Sprintf("SHOP_FALLBACK_CONNS=%d", fallbackConns))
+		if err := a.Start(ctx); err != nil {
 			return err
 		}
 	}
-	for _, a := range w.apps {
+	for _, a := range w.Apps {
 		if err := w.awaitReady(ctx, a); err != nil {
 			return err
 		}
@@ -225,22 +166,12 @@ func (w *world) nodesFor(app string) (nodes string, reader *url.Userinfo, err er
 func (w *world) awaitReady(ctx context.Context, a *app) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	err := poll(ctx, func() bool {
-		v, err := w.replication(ctx, a)
-		return err == nil && v.Verdict == "good"
-	})
-	if err != nil {
-		return fmt.Errorf("%s is not ready; see %s", a.name, a.log)
-	}
-	return nil
+	return w.AwaitGood(ctx, a)
 }
 
 // close stops what was started. A failed run keeps its folder.
 func (w *world) close() error {
-	for _, a := range w.apps {
-		a.stop()
-	}
-	w.http.CloseIdleConnections()
+	w.Close()
 	for _, link := range w.toDB {
 		link.Close()
 	}
@@ -256,24 +187,8 @@ func (w *world) close() error {
 
 // startLoad sets the clients going.
 func (w *world) startLoad(ctx context.Context) {
-	ctx, w.endLoad = context.WithCancel(ctx)
-	w.stamps.follow(w.node("primary"))
-	w.load.Go(func() { w.stamps.run(ctx) })
-	for id := range clients {
-		w.load.Go(func() { w.shop(ctx, id+1) })
-	}
-	for id := range probeReaders {
-		w.load.Go(func() { w.readProbe(ctx, 100+id) })
-	}
-}
-
-// stopLoad lets the clients finish what they have begun.
-func (w *world) stopLoad() {
-	if w.endLoad != nil {
-		w.endLoad()
-		w.load.Wait()
-		w.endLoad = nil
-	}
+	w.Stamps.Follow(w.node("primary").DSN("shop_owner"))
+	w.Start(ctx)
 }
 
 // node panics on a name that no node has.
@@ -290,14 +205,15 @@ func keepFolder(dir, name string) (string, error) {
 	return path, os.MkdirAll(path, 0o755)
 }
 
-// poll asks until it is so, or ctx ends.
-func poll(ctx context.Context, so func() bool) error {
-	for !so() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
+// awaitSeen waits until every instance has seen that a standby had replayed lsn.
+func (w *world) awaitSeen(ctx context.Context, standby *pgcluster.Node, lsn int64) {
+	w.awaitThat(ctx, "the shops know how far "+standby.Name()+" is", func() bool {
+		for _, a := range w.Apps {
+			v, err := w.Replication(ctx, a)
+			if err != nil || v.Replayed(standby.Name()) < fresh.LSN(lsn) {
+				return false
+			}
 		}
-	}
-	return nil
+		return true
+	})
 }

@@ -47,7 +47,11 @@ var shared struct {
 
 // Main runs the tests of a package and removes its cluster: call it from
 // TestMain.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has something of its own to remove; it returns the
+// exit code.
+func Run(m *testing.M) int {
 	flag.Parse()
 	code := m.Run()
 	if shared.cluster != nil {
@@ -56,7 +60,7 @@ func Main(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // Config is the cluster that tests run on. fsync is off: the faults that tests
@@ -127,16 +131,34 @@ func NewOn(tb testing.TB, config pgcluster.Config) *Env {
 	return clone(tb, cluster)
 }
 
-func clone(tb testing.TB, cluster *pgcluster.Cluster) *Env {
+// NewEmpty returns a new database on the package's cluster that has no schema yet, as
+// if somebody had made it for the shop. There is no router before it.
+func NewEmpty(tb testing.TB) *Env {
+	tb.Helper()
+	env := create(tb, Cluster(tb), "template1")
+	if _, err := env.Admin(tb, env.Primary()).Exec(context.Background(), migrations.RolesSQL); err != nil {
+		tb.Fatal(err)
+	}
+	env.CatchUp(tb)
+	return env
+}
+
+func create(tb testing.TB, cluster *pgcluster.Cluster, template string) *Env {
 	tb.Helper()
 	env := &Env{Cluster: cluster, database: fmt.Sprintf("test_%d", shared.clones.Add(1))}
 	shared.clone.Lock()
 	defer shared.clone.Unlock()
 	admin := connect(tb, env.Cluster.Nodes()[0].DSN("postgres"), "postgres")
-	_, err := admin.Exec(context.Background(), "CREATE DATABASE "+env.database+" TEMPLATE shop OWNER shop_owner")
+	_, err := admin.Exec(context.Background(), "CREATE DATABASE "+env.database+" TEMPLATE "+template+" OWNER shop_owner")
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return env
+}
+
+func clone(tb testing.TB, cluster *pgcluster.Cluster) *Env {
+	tb.Helper()
+	env := create(tb, cluster, "shop")
 	env.CatchUp(tb)
 	env.Router = env.NewRouter(tb, env.Config())
 	env.DB = db.New(env.Router)

@@ -9,17 +9,19 @@ import (
 	"syscall"
 )
 
-// account is the operating system user that the servers run as. PostgreSQL
+// Account is the operating system user that the servers run as. PostgreSQL
 // refuses to run as root, so root lends them another one.
-type account struct {
+type Account struct {
 	name     string
 	uid, gid int
 	switched bool // we are root and they are not
 }
 
-func serverAccount() (account, error) {
+// ServerAccount is that of this process or, for root, of SHOP_PG_USER, else "postgres"
+// or "nobody".
+func ServerAccount() (Account, error) {
 	if os.Geteuid() != 0 {
-		return account{name: strconv.Itoa(os.Geteuid()), uid: os.Geteuid(), gid: os.Getegid()}, nil
+		return Account{name: strconv.Itoa(os.Geteuid()), uid: os.Geteuid(), gid: os.Getegid()}, nil
 	}
 	names := []string{"postgres", "nobody"}
 	if name := os.Getenv("SHOP_PG_USER"); name != "" {
@@ -33,15 +35,15 @@ func serverAccount() (account, error) {
 		uid, err1 := strconv.Atoi(u.Uid)
 		gid, err2 := strconv.Atoi(u.Gid)
 		if err1 == nil && err2 == nil && uid != 0 {
-			return account{name: name, uid: uid, gid: gid, switched: true}, nil
+			return Account{name: name, uid: uid, gid: gid, switched: true}, nil
 		}
 	}
-	return account{}, fmt.Errorf("pgcluster: PostgreSQL refuses to run as root and none of %q is another user: set SHOP_PG_USER", names)
+	return Account{}, fmt.Errorf("pgcluster: PostgreSQL refuses to run as root and none of %q is another user: set SHOP_PG_USER", names)
 }
 
-// procAttr puts a child in its own process group, out of reach of the terminal's
+// ProcAttr puts a child in its own process group, out of reach of the terminal's
 // Ctrl-C, and under the servers' user.
-func (a account) procAttr() *syscall.SysProcAttr {
+func (a Account) ProcAttr() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if a.switched {
 		attr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
@@ -49,20 +51,20 @@ func (a account) procAttr() *syscall.SysProcAttr {
 	return attr
 }
 
-// own gives a file or an empty folder to the servers' user.
-func (a account) own(path string) error {
+// Own gives a file or an empty folder to the servers' user.
+func (a Account) Own(path string) error {
 	if !a.switched {
 		return nil
 	}
 	return os.Chown(path, a.uid, a.gid)
 }
 
-func (a account) writeFile(path, text string) error {
+func (a Account) writeFile(path, text string) error {
 	tmp := path + ".tmp"
 	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
 		return err
 	}
-	if err := a.own(tmp); err != nil {
+	if err := a.Own(tmp); err != nil {
 		return err
 	}
 	return os.Rename(tmp, path)
@@ -70,7 +72,7 @@ func (a account) writeFile(path, text string) error {
 
 // canReach reports the first folder on the way to dir that the servers' user may
 // not enter; a root shell's private folders are a common surprise.
-func (a account) canReach(dir string) error {
+func (a Account) canReach(dir string) error {
 	if !a.switched {
 		return nil
 	}

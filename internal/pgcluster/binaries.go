@@ -18,9 +18,9 @@ const oldestMajor = 14 // pg_get_wal_replay_pause_state, in_hot_standby
 
 var tools = []string{"initdb", "postgres", "pg_basebackup", "pg_rewind", "pg_ctl"}
 
-// findBin returns the folder of a usable set of server binaries. SHOP_PG_BIN is
+// FindBin returns the folder of a usable set of server binaries. SHOP_PG_BIN is
 // an order, not a hint: when it is set nothing else is tried.
-func findBin(ctx context.Context) (string, error) {
+func FindBin(ctx context.Context) (string, error) {
 	if dir := os.Getenv("SHOP_PG_BIN"); dir != "" {
 		if err := checkBin(ctx, dir); err != nil {
 			return "", fmt.Errorf("pgcluster: SHOP_PG_BIN: %w", err)

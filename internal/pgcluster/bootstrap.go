@@ -30,7 +30,7 @@ func (c *Cluster) create(ctx context.Context) error {
 		c.passwords[role] = password()
 	}
 	roles := map[string]Role{}
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		roles[n.name] = RoleStandby
 		if err := n.makeData(); err != nil {
 			return err
@@ -44,7 +44,7 @@ func (c *Cluster) create(ctx context.Context) error {
 	if err := primary.initdb(ctx); err != nil {
 		return err
 	}
-	standbys := c.nodes[1:]
+	standbys := c.Nodes()[1:]
 	if err := c.each(standbys, func(n *Node) error { return n.copyCold(ctx, primary) }); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (c *Cluster) create(ctx context.Context) error {
 	if err := primary.makeSlots(ctx); err != nil {
 		return err
 	}
-	err := c.each(c.nodes, func(n *Node) error {
+	err := c.each(c.Nodes(), func(n *Node) error {
 		if n == primary {
 			return c.createDatabase(ctx, primary)
 		}
@@ -99,7 +99,7 @@ func (n *Node) makeData() error {
 	if err := os.Mkdir(n.data, 0o700); err != nil {
 		return err
 	}
-	return n.c.as.own(n.data)
+	return n.c.as.Own(n.data)
 }
 
 func (n *Node) initdb(ctx context.Context) error {
@@ -142,7 +142,7 @@ func (n *Node) copyCold(ctx context.Context, primary *Node) error {
 func (n *Node) launchOnFreePort(ctx context.Context, following *Node, sync bool) (err error) {
 	for range 5 {
 		if n.port == 0 {
-			if n.port, err = freePort(ctx); err != nil {
+			if n.port, err = FreePort(ctx); err != nil {
 				return err
 			}
 		}
@@ -208,7 +208,7 @@ func (c *Cluster) runPath(ctx context.Context, pass, tool string, args ...string
 // command sets what all children share. The environment is made anew: PGDATA,
 // PGOPTIONS, PGSSLMODE or a locale of the caller would change what they do.
 func (c *Cluster) command(cmd *exec.Cmd) *exec.Cmd {
-	cmd.SysProcAttr = c.as.procAttr()
+	cmd.SysProcAttr = c.as.ProcAttr()
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + c.dir, "LC_ALL=C", "PGSSLMODE=disable"}
 	for _, name := range []string{"LD_LIBRARY_PATH", "TZ"} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,9 +20,10 @@ type Cluster struct {
 	cfg       Config
 	async     bool
 	bin       string
-	as        account
-	nodes     []*Node
+	as        Account
 	passwords map[string]string
+	mu        sync.RWMutex
+	nodes     []*Node // guarded by mu; see Add
 
 	attached  bool // another process owns the servers
 	temporary bool
@@ -46,10 +48,10 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{cfg: cfg, async: cfg.Async, stopping: make(chan struct{})}
-	if c.bin, err = findBin(ctx); err != nil {
+	if c.bin, err = FindBin(ctx); err != nil {
 		return nil, err
 	}
-	if c.as, err = serverAccount(); err != nil {
+	if c.as, err = ServerAccount(); err != nil {
 		return nil, err
 	}
 	f, err := c.openFolder(ctx)
@@ -97,10 +99,11 @@ func Attach(dir string) (*Cluster, error) {
 	if c.cfg, err = (Config{Dir: dir}).withDefaults(); err != nil {
 		return nil, err
 	}
-	if c.as, err = serverAccount(); err != nil {
+	if c.as, err = ServerAccount(); err != nil {
 		return nil, err
 	}
 	c.adopt(st)
+	c.cfg.Settings = st.Settings // the owner's: a verb may write a node's configuration anew
 	if err := c.ownerAlive(); err != nil {
 		return nil, err
 	}
@@ -159,7 +162,8 @@ func (c *Cluster) shutdown() error {
 	if c.temporary {
 		first = syscall.SIGQUIT // nothing to keep: no shutdown checkpoint
 	}
-	err := c.each(c.nodes, func(n *Node) error {
+	c.refresh() // a second terminal may have added one
+	err := c.each(c.Nodes(), func(n *Node) error {
 		err := n.halt(context.Background(), first)
 		releaseShm(n.data)
 		return err
@@ -184,16 +188,21 @@ func (c *Cluster) Dir() string { return c.dir }
 // Nodes returns the nodes by their first roles: primary, replica-1, replica-2
 // and so on. A name stays with its node: after a failover the node "primary" may
 // be a standby.
-func (c *Cluster) Nodes() []*Node { return append([]*Node(nil), c.nodes...) }
+// Those that another process adds are seen here after the next verb.
+func (c *Cluster) Nodes() []*Node {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Clone(c.nodes)
+}
 
 // Node returns the node of that name.
 func (c *Cluster) Node(name string) (*Node, error) {
-	names := make([]string, len(c.nodes))
-	for i, n := range c.nodes {
+	var names []string
+	for _, n := range c.Nodes() {
 		if n.name == name {
 			return n, nil
 		}
-		names[i] = n.name
+		names = append(names, n.name)
 	}
 	return nil, fmt.Errorf("pgcluster: no node %q; there are %s", name, strings.Join(names, ", "))
 }
@@ -202,16 +211,17 @@ func (c *Cluster) Node(name string) (*Node, error) {
 // the one with the higher timeline. Frozen and dead servers are passed over,
 // after at most a second.
 func (c *Cluster) Primary(ctx context.Context) (*Node, error) {
-	facts := make([]facts, len(c.nodes))
-	errs := make([]error, len(c.nodes))
+	nodes := c.Nodes()
+	facts := make([]facts, len(nodes))
+	errs := make([]error, len(nodes))
 	var wg sync.WaitGroup
-	for i, n := range c.nodes {
+	for i, n := range nodes {
 		wg.Go(func() { facts[i], errs[i] = n.ask(ctx) })
 	}
 	wg.Wait()
 	var primary *Node
 	var timeline uint32
-	for i, n := range c.nodes {
+	for i, n := range nodes {
 		if errs[i] == nil && !facts[i].recovery && facts[i].timeline > timeline {
 			primary, timeline = n, facts[i].timeline
 		}
@@ -224,8 +234,24 @@ func (c *Cluster) Primary(ctx context.Context) (*Node, error) {
 
 func (c *Cluster) addNode(name string) *Node {
 	n := &Node{c: c, name: name, data: c.file(name), log: c.file(name + ".log")}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.nodes = append(c.nodes, n)
 	return n
+}
+
+// refresh takes in the nodes that another process has added. The caller holds the verb
+// lock.
+func (c *Cluster) refresh() {
+	st, err := readState(c.dir)
+	if err != nil {
+		return // there is none yet
+	}
+	for _, ns := range st.Nodes {
+		if _, err := c.Node(ns.Name); err != nil {
+			c.addNode(ns.Name).port = ns.Port
+		}
+	}
 }
 
 func (c *Cluster) file(name string) string { return filepath.Join(c.dir, name) }

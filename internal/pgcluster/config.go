@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,6 +31,14 @@ type Config struct {
 	InitSQL string
 	// Settings are postgresql.conf values for every node; they win over ours.
 	Settings map[string]string
+	// Files are put into the data folder of every node before it starts, readable by
+	// the servers alone: a certificate and its key, another pg_hba.conf. They win over
+	// ours. Attach does not know them, nor Params.
+	Files map[string]string
+	// Params are the parameters of every DSN, as in a URL. Default "sslmode=disable",
+	// because trying TLS first would dial twice. The superuser's are used by the verbs,
+	// too; standbys stream without TLS in any case.
+	Params string
 	// Upstream may put something between a standby and its primary: given the
 	// standby's name and the primary's address it returns the address to dial.
 	// Called whenever a standby is configured; nil means direct.
@@ -39,6 +48,8 @@ type Config struct {
 	// Log receives debug records; nil discards them.
 	Log *slog.Logger
 }
+
+const maxReplicas = 16
 
 // superuser and replicator are the roles that every cluster has.
 const (
@@ -50,15 +61,23 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Database == "" {
 		cfg.Database = "shop"
 	}
+	if cfg.Params == "" {
+		cfg.Params = "sslmode=disable"
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Replicas < 0 || cfg.Replicas > 16 {
-		return cfg, fmt.Errorf("pgcluster: %d replicas: give 0 to 16", cfg.Replicas)
+	if cfg.Replicas < 0 || cfg.Replicas > maxReplicas {
+		return cfg, fmt.Errorf("pgcluster: %d replicas: give 0 to %d", cfg.Replicas, maxReplicas)
 	}
 	for _, role := range cfg.Roles {
 		if role == superuser || role == replicator || role == "" {
 			return cfg, fmt.Errorf("pgcluster: role %q is taken or empty", role)
+		}
+	}
+	for name := range cfg.Files {
+		if filepath.Base(name) != name || name == confFile {
+			return cfg, fmt.Errorf("pgcluster: file %q is not one of the data folder's own", name)
 		}
 	}
 	for name, value := range cfg.Settings {
@@ -75,14 +94,13 @@ var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 // before each start. pg_rewind and pg_basebackup copy it from the other node.
 const confFile = "pgcluster.conf"
 
-// writeConf writes the settings of one node. following is the primary that the
+// writeConf writes the settings and files of one node. following is the primary that the
 // node follows when it is, or may become, a standby; nil for none.
 func (n *Node) writeConf(following *Node, sync bool) error {
 	var b strings.Builder
 	set := func(name, value string) {
 		fmt.Fprintf(&b, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))
 	}
-	peers := len(n.c.nodes) + 4
 	set("cluster_name", n.name)
 	set("listen_addresses", "127.0.0.1")
 	set("port", fmt.Sprint(n.port))
@@ -96,8 +114,10 @@ func (n *Node) writeConf(following *Node, sync bool) error {
 	set("log_line_prefix", "%m [%p] %q%u@%d ")
 
 	set("wal_level", "replica")
-	set("max_wal_senders", fmt.Sprint(2*peers))
-	set("max_replication_slots", fmt.Sprint(2*peers))
+	// For as many standbys as there may ever be: one that is added must not find fewer
+	// on its primary, nor the primary want a restart.
+	set("max_wal_senders", fmt.Sprint(2*(maxReplicas+4)))
+	set("max_replication_slots", fmt.Sprint(2*(maxReplicas+4)))
 	set("wal_keep_size", "128MB")          // for pg_rewind, which reads WAL without a slot
 	set("max_slot_wal_keep_size", "512MB") // a dead standby must not fill the disk
 	set("hot_standby", "on")
@@ -121,13 +141,18 @@ func (n *Node) writeConf(following *Node, sync bool) error {
 	for _, name := range slices.Sorted(maps.Keys(n.c.cfg.Settings)) {
 		set(name, n.c.cfg.Settings[name])
 	}
+	for name, text := range n.c.cfg.Files {
+		if err := n.c.as.writeFile(n.file(name), text); err != nil {
+			return err
+		}
+	}
 	return n.c.as.writeFile(n.file(confFile), b.String())
 }
 
 // syncNames is the quorum that n waits for as a primary: any one of the others.
 func (c *Cluster) syncNames(n *Node) string {
 	var names []string
-	for _, other := range c.nodes {
+	for _, other := range c.Nodes() {
 		if other != n {
 			names = append(names, `"`+other.name+`"`)
 		}

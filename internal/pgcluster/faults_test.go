@@ -3,7 +3,9 @@ package pgcluster_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,6 +158,34 @@ func TestFaults(t *testing.T) {
 			t.Error("a verb ran on an ended context")
 		}
 	})
+}
+
+// A killed server whose parent has not asked for its end is still a process to the
+// kernel, and its lock file names it. The zombie here stands for it: another of the
+// servers' user.
+func TestStartAfterAKillThatNobodyReaped(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{})
+	primary := node(t, c, "primary")
+	do(t, primary.Kill)
+	lock := filepath.Join(c.Dir(), "primary", "postmaster.pid")
+	text, err := os.ReadFile(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zombie := exec.CommandContext(ctx(t), "true")
+	if info, err := os.Stat(lock); err != nil {
+		t.Fatal(err)
+	} else if owner := info.Sys().(*syscall.Stat_t); os.Geteuid() == 0 {
+		zombie.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+	}
+	if err := zombie.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer zombie.Wait()
+	_, rest, _ := strings.Cut(string(text), "\n")
+	write(t, lock, strconv.Itoa(zombie.Process.Pid)+"\n"+rest)
+	do(t, primary.Start)
 }
 
 func status(t *testing.T, n *pgcluster.Node) pgcluster.Status {

@@ -37,11 +37,14 @@ func (c *Cluster) openFolder(ctx context.Context) (*folder, error) {
 	return f, err
 }
 
+// temporaryName is the pattern of temporary folders.
+const temporaryName = "pgcluster-*"
+
 func (f *folder) open() (err error) {
 	c := f.c
 	if c.cfg.Dir == "" {
 		c.temporary, f.made = true, true
-		if c.dir, err = os.MkdirTemp("", "pgcluster-"); err != nil {
+		if c.dir, err = os.MkdirTemp("", temporaryName); err != nil {
 			return err
 		}
 		if c.dir, err = filepath.EvalSymlinks(c.dir); err != nil {
@@ -101,7 +104,7 @@ func (f *folder) undo() error {
 	if f.reopened || f.c.temporary {
 		return nil
 	}
-	for _, n := range f.c.nodes {
+	for _, n := range f.c.Nodes() {
 		_ = os.RemoveAll(n.data)
 		_ = os.Remove(n.log)
 	}

@@ -32,13 +32,12 @@ func (n *Node) Name() string { return n.name }
 func (n *Node) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
 
 // DSN is the connection URL of a role in Config.Database; role "postgres" is the
-// superuser. TLS is disabled, because trying it first would dial twice. A role
-// that the cluster does not know gets a URL without password, which the server
-// refuses.
+// superuser. Its parameters are Config.Params. A role that the cluster does not know
+// gets a URL without password, which the server refuses.
 func (n *Node) DSN(role string) string { return n.dsn(role, n.c.cfg.Database) }
 
 func (n *Node) dsn(role, database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(role), Host: n.Addr(), Path: "/" + database, RawQuery: "sslmode=disable"}
+	u := url.URL{Scheme: "postgres", User: url.User(role), Host: n.Addr(), Path: "/" + database, RawQuery: n.c.cfg.Params}
 	if pass, ok := n.c.passwords[role]; ok {
 		u.User = url.UserPassword(role, pass)
 	}
@@ -148,38 +147,44 @@ const verbTimeout = 90 * time.Second
 
 var errSlow = fmt.Errorf("not done after %v", verbTimeout)
 
-// verb runs f alone among all processes, then rewrites cluster.json.
+// verb is Cluster.verb for one node.
 func (n *Node) verb(ctx context.Context, name string, roles map[string]Role, f func(context.Context) error) error {
+	return n.c.verb(ctx, name+" "+n.name, roles, f)
+}
+
+// verb runs f alone among all processes, then rewrites cluster.json.
+func (c *Cluster) verb(ctx context.Context, name string, roles map[string]Role, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, verbTimeout, errSlow)
 	defer cancel()
-	if n.c.closed.Load() {
+	if c.closed.Load() {
 		return errClosed
 	}
 	go func() { // Close does not wait for a long verb
 		select {
-		case <-n.c.stopping:
+		case <-c.stopping:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	if n.c.attached {
-		if err := n.c.ownerAlive(); err != nil {
+	if c.attached {
+		if err := c.ownerAlive(); err != nil {
 			return err
 		}
 	}
-	lock, err := lockFor(ctx, n.c.file(verbLock))
+	lock, err := lockFor(ctx, c.file(verbLock))
 	if err != nil {
-		return fmt.Errorf("pgcluster: %s %s: wait for another verb: %w", name, n.name, err)
+		return fmt.Errorf("pgcluster: %s: wait for another verb: %w", name, err)
 	}
 	defer lock.Close()
-	if n.c.closed.Load() {
+	if c.closed.Load() {
 		return errClosed
 	}
-	n.c.step("%s %s", name, n.name)
+	c.refresh()
+	c.step("%s", name)
 	if err := f(ctx); err != nil {
-		return fmt.Errorf("pgcluster: %s %s: %w", name, n.name, err)
+		return fmt.Errorf("pgcluster: %s: %w", name, err)
 	}
-	return n.c.save(true, roles)
+	return c.save(true, roles)
 }
 
 // connect opens a superuser's connection; the caller closes it. Each attempt

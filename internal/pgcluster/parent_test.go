@@ -120,6 +120,10 @@ func TestSecondTerminal(t *testing.T) {
 	}
 	do(t, theirs.Kill)
 	do(t, theirs.Start)
+	do(t, theirs.Rejoin) // which writes its configuration anew
+	if got := query[string](t, ours, "postgres", "SHOW fsync"); got != fast["fsync"] {
+		t.Errorf("after the second terminal's rejoin fsync is %s: the settings of the first are lost", got)
+	}
 	if err := second.Close(); err != nil {
 		t.Error(err)
 	}

@@ -7,10 +7,10 @@ import (
 	"net"
 )
 
-// freePort picks below the ephemeral ranges of Linux (32768) and macOS (49152).
+// FreePort picks below the ephemeral ranges of Linux (32768) and macOS (49152).
 // A port from inside could be taken by any outgoing connection while its node is
 // down; worse, a client that dials the dead node might get connected to itself.
-func freePort(ctx context.Context) (int, error) {
+func FreePort(ctx context.Context) (int, error) {
 	var last error
 	var listen net.ListenConfig
 	for range 50 {

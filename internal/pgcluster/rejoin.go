@@ -34,8 +34,16 @@ func (n *Node) Rejoin(ctx context.Context) error {
 }
 
 func (n *Node) follow(ctx context.Context, primary *Node) error {
+	lost, err := primary.dropLostSlot(ctx, n)
+	if err != nil {
+		return err
+	}
 	if err := primary.makeSlots(ctx); err != nil {
 		return err
+	}
+	if lost {
+		n.c.step("%s takes a new base backup: its slot lost what it needs", n.name)
+		return n.rebuild(ctx, primary)
 	}
 	if n.isBehindFork(ctx, primary) {
 		return n.repoint(ctx, primary)
@@ -49,7 +57,7 @@ func (n *Node) follow(ctx context.Context, primary *Node) error {
 	if err := n.halt(ctx, syscall.SIGINT); err != nil {
 		return err
 	}
-	err := n.rewind(ctx, primary)
+	err = n.rewind(ctx, primary)
 	if err == nil {
 		err = n.startFollowing(ctx, primary)
 	}
@@ -58,6 +66,30 @@ func (n *Node) follow(ctx context.Context, primary *Node) error {
 		err = n.rebuild(ctx, primary)
 	}
 	return err
+}
+
+// Rebuild makes the node a standby of the current primary by a new base backup,
+// whatever it has: also when its data is damaged, or gone. It returns when the node
+// streams.
+func (n *Node) Rebuild(ctx context.Context) error {
+	roles := map[string]Role{n.name: RoleStandby}
+	return n.verb(ctx, "rebuild", roles, func(ctx context.Context) error {
+		primary, err := n.c.Primary(ctx)
+		if err != nil {
+			return err
+		}
+		if primary == n {
+			return fmt.Errorf("it is the primary: promote another node first")
+		}
+		if err := primary.makeSlots(ctx); err != nil {
+			return err
+		}
+		if err := n.rebuild(ctx, primary); err != nil {
+			return err
+		}
+		n.leaveOthers(ctx, primary)
+		return nil
+	})
 }
 
 func (n *Node) rewind(ctx context.Context, primary *Node) error {
@@ -136,7 +168,7 @@ func (n *Node) conninfo(primary *Node) (string, error) {
 // was never used retains no WAL.
 func (n *Node) makeSlots(ctx context.Context) error {
 	var names []string
-	for _, other := range n.c.nodes {
+	for _, other := range n.c.Nodes() {
 		if other != n {
 			names = append(names, "'"+other.slot()+"'")
 		}
@@ -148,11 +180,25 @@ func (n *Node) makeSlots(ctx context.Context) error {
 		"]) s WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = s)")
 }
 
+// dropLostSlot drops the slot of a node that was away for longer than
+// max_slot_wal_keep_size allows, and reports whether there was one. Such a slot cannot
+// be used again (manual, pg_replication_slots).
+func (n *Node) dropLostSlot(ctx context.Context, of *Node) (lost bool, err error) {
+	conn, err := n.connect(ctx, superuser)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	tag, err := conn.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+		WHERE slot_name = $1 AND wal_status = 'lost' AND NOT active`, of.slot())
+	return tag.RowsAffected() > 0, err
+}
+
 // leaveOthers renews the slot of n on every node that it no longer follows, for
 // the reason of freshSlots. A node that does not answer keeps it until its own
 // rejoin.
 func (n *Node) leaveOthers(ctx context.Context, primary *Node) {
-	for _, other := range n.c.nodes {
+	for _, other := range n.c.Nodes() {
 		if other == n || other == primary {
 			continue
 		}

@@ -32,7 +32,7 @@ func (c *Cluster) reopen(ctx context.Context, st state) error {
 	}
 	roles := map[string]Role{}
 	var standbys []*Node
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		roles[n.name] = RoleStandby
 		if n != primary {
 			standbys = append(standbys, n)
@@ -64,7 +64,7 @@ func (n *Node) reopenStandby(ctx context.Context, primary *Node) error {
 // control files may not, see follow.
 func (c *Cluster) lastPrimary(st state) (*Node, error) {
 	var found *Node
-	for i, n := range c.nodes {
+	for i, n := range c.Nodes() {
 		if !n.isStandbyOnDisk() && (found == nil || st.Nodes[i].Role == RolePrimary) {
 			found = n
 		}

@@ -40,6 +40,13 @@ func (n *Node) launch(ctx context.Context) error {
 	if len(procs) > 0 {
 		return fmt.Errorf("already running, pid %d", n.pid())
 	}
+	// A server that was killed leaves its lock file. As long as nobody has reaped it, and
+	// a process that a second terminal started has init for that, PostgreSQL takes it
+	// to be running.
+	releaseShm(n.data)
+	if err := os.Remove(n.file("postmaster.pid")); err != nil && !os.IsNotExist(err) {
+		return err
+	}
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type state struct {
 	User      string            `json:"user"`
 	Database  string            `json:"database"`
 	Async     bool              `json:"async"`
+	Settings  map[string]string `json:"settings,omitempty"`
 	Passwords map[string]string `json:"passwords"`
 	Nodes     []nodeState       `json:"nodes"`
 }
@@ -66,12 +67,12 @@ func (c *Cluster) save(ready bool, roles map[string]Role) error {
 	}
 	st := state{
 		Version: stateVersion, Ready: ready, OwnerPid: before.OwnerPid, Bin: c.bin, User: c.as.name,
-		Database: c.cfg.Database, Async: c.async, Passwords: c.passwords,
+		Database: c.cfg.Database, Async: c.async, Settings: c.cfg.Settings, Passwords: c.passwords,
 	}
 	if !c.attached {
 		st.OwnerPid = os.Getpid()
 	}
-	for i, n := range c.nodes {
+	for i, n := range c.Nodes() {
 		ns := nodeState{Name: n.name, Port: n.port, Data: n.data, Pid: n.pid(), Role: roles[n.name], DSN: map[string]string{}}
 		if ns.Role == "" && i < len(before.Nodes) {
 			ns.Role = before.Nodes[i].Role

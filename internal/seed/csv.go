@@ -160,6 +160,7 @@ func (p *parser) line() bool {
 	v := catalog.ImportVariant{
 		ID: id.New(), SKU: field("sku"), Options: p.options(field),
 		Price: p.price(field("price")), Stock: p.stock(field("stock")),
+		Source: fmt.Sprintf("%s:%d", p.name, p.firstLine()),
 	}
 	if len(p.errs) == before {
 		p.add(field, v)

@@ -1,16 +1,22 @@
 package seed
 
 import (
+	"math"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"example.com/leeway/catalog"
+	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/id"
 )
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
 
 func example(t testing.TB) string {
 	t.Helper()
@@ -39,8 +45,8 @@ func TestReadCSV(t *testing.T) {
 			Description: "Heats fast and evenly.\n\nNot for the dishwasher.",
 			Options:     []catalog.Option{{Name: "size", Values: []string{"small", "large"}}},
 			Variants: []catalog.ImportVariant{
-				{SKU: "CFP-S", Options: map[string]string{"size": "small"}, Price: 7995, Stock: 30},
-				{SKU: "CFP-L", Options: map[string]string{"size": "large"}, Price: 11995, Stock: 8},
+				{SKU: "CFP-S", Options: map[string]string{"size": "small"}, Price: 7995, Stock: 30, Source: "catalog.csv:4"},
+				{SKU: "CFP-L", Options: map[string]string{"size": "large"}, Price: 11995, Stock: 8, Source: "catalog.csv:7"},
 			},
 		}
 		if diff := cmp.Diff(pan, in.Products[1], cmpopts.IgnoreTypes(id.ID{})); diff != "" || len(in.Products) != 4 {
@@ -112,11 +118,58 @@ func TestReadCSVCollectsTwentyErrors(t *testing.T) {
 	}
 }
 
+// hostileFiles are catalogs, by mistake and on purpose; some of them are fine.
+func hostileFiles(t testing.TB) []string {
+	row := func(cells ...string) string { return head + strings.Join(cells, ",") + "\n" }
+	long := strings.Repeat("大", 50)
+	return []string{
+		example(t), "\ufeff" + head, head, "", "\n\n", "product_slug\n", strings.ToUpper(head), head + head,
+		row("a", "A", "", "C", "1", "red", "1.00", "1"),
+		row("a", "A", `"x'; DROP TABLE products; --"`, "C'/D\\", "'", "$1", "0", "0"),
+		row("a", "😀", `"a""b
+c"`, "Ä b/C", "%", long, "10000000000.00", "1000000000"),
+		row("a", "A", "", "C", "1", "red", "10000000000.01", "1"), row("a", "A", "", "C", "1", "red", "1e3", "1"), row("a", "A", "", "C", "1", "red", "-1", "1"),
+		row("a", "A", "", "C", "1", "red", "1", "2147483648"), row("a", "A\x00", "", "C", "1", "red", "1", "1"), row("a", "\xff", "", "C", "1", "red", "1", "1"),
+		row("a", "A", "", strings.Repeat("C/", 30)+"C", "1", "red", "1", "1"), row("a", "A", "", "/", "1", "red", "1", "1"),
+		row("A-", "A", "", "C", "1", "red", "1", "1"), row("a", "A", "", "C", "1", "red", "1", "1", "1"), row("a", `"A`, "", "C", "1", "red", "1", "1"),
+		row("a", strings.Repeat("名", 201), "", "C", "1", "", "1", "1"), row("a", "A", "", "C", strings.Repeat("s", 65), "", "1", "1"),
+		row("a", "A", "", strings.Repeat("k", 101), "1", "", "1", "1"), row("a", "A", strings.Repeat("d", 10_001), "C", "1", "", "1", "1"),
+		row("a", strings.Repeat("名", 200), strings.Repeat("wort ", 2000), strings.Repeat("k", 97)+"/x", strings.Repeat("s", 64), long, "1", "1"),
+		head + "a,A,,C,1,red,1,1\na,A,,C,2,red,1,1\n", head + "a,A,,C,1,red,1,1\nb,B,,c,2,red,1,1\n", head + "a,A,,C,1,x,1,1\na,A,,C,2,,1,1\n",
+	}
+}
+
+// What is accepted is loaded: the database has nothing more to say.
+func TestWhatIsReadIsLoaded(t *testing.T) {
+	t.Parallel()
+	env := dbtest.New(t)
+	loaded := 0
+	for i, text := range hostileFiles(t) {
+		in, err := ReadCSV("f", strings.NewReader(text))
+		if err != nil || len(in.Products) == 0 {
+			continue
+		}
+		for p := range in.Products { // each file may have the same
+			in.Products[p].Slug += "-" + strconv.Itoa(i)
+			for v := range in.Products[p].Variants {
+				in.Products[p].Variants[v].SKU = strconv.Itoa(i) + " " + strconv.Itoa(p) + " " + strconv.Itoa(v)
+			}
+		}
+		if err := catalog.New(env.DB, catalog.DefaultConfig()).Load(t.Context(), in, catalog.LoadOptions{Add: true}); err != nil {
+			t.Errorf("%.200q: %v", text, err)
+		}
+		loaded++
+	}
+	if loaded < 6 {
+		t.Errorf("%d files were loaded", loaded)
+	}
+}
+
 // Whatever is accepted can be loaded: references hold and numbers are in range.
 func FuzzReadCSV(f *testing.F) {
-	f.Add(example(f))
-	f.Add(head + "a,A,,C,1,red,1.00,1\n")
-	f.Add("\ufeff" + head)
+	for _, text := range hostileFiles(f) {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		in, err := ReadCSV("f", strings.NewReader(text))
 		if err != nil {
@@ -124,21 +177,28 @@ func FuzzReadCSV(f *testing.F) {
 		}
 		categories, skus := map[id.ID]bool{{}: true}, map[string]bool{}
 		for _, c := range in.Categories {
-			if !categories[c.Parent] {
-				t.Errorf("category %q comes before its parent", c.Slug)
+			if !categories[c.Parent] || !fits(c.Name, 200) || c.Slug == "" || len(c.Slug) > 100 {
+				t.Errorf("category %+v cannot be loaded, or comes before its parent", c)
 			}
 			categories[c.ID] = true
 		}
 		for _, p := range in.Products {
-			if p.Category.IsZero() || !categories[p.Category] || len(p.Variants) == 0 || p.Slug != slug(p.Slug) {
+			if p.Category.IsZero() || !categories[p.Category] || len(p.Variants) == 0 || p.Slug != slug(p.Slug) || len(p.Slug) > 150 ||
+				!fits(p.Name, 200) || p.Description != "" && !fits(p.Description, 10_000) {
 				t.Errorf("product %+v cannot be loaded", p)
 			}
 			for _, v := range p.Variants {
-				if skus[v.SKU] || v.Price < 0 || v.Price > catalog.MaxPrice || v.Stock < 0 {
+				if skus[v.SKU] || !fits(v.SKU, 64) || v.Price < 0 || v.Price > catalog.MaxPrice || v.Stock < 0 || v.Stock > math.MaxInt32 {
 					t.Errorf("variant %+v cannot be loaded", v)
 				}
 				skus[v.SKU] = true
 			}
 		}
 	})
+}
+
+// fits is what the schema wants of a text.
+func fits(s string, longest int) bool {
+	n := utf8.RuneCountInString(s)
+	return utf8.ValidString(s) && !strings.ContainsRune(s, 0) && n >= 1 && n <= longest
 }

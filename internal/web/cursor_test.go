@@ -55,8 +55,16 @@ func TestOpenCursorRefuses(t *testing.T) {
 }
 
 func FuzzOpenCursor(f *testing.F) {
-	f.Add(web.NewCursor("list", "mark", []byte("key")))
-	f.Add("")
+	for _, seed := range []string{
+		web.NewCursor("list", "mark", []byte("key")), web.NewCursor("list", "", nil), web.NewCursor("other", "", nil), "", "AAAA", strings.Repeat("A", 3000),
+		web.NewCursor("list", strings.Repeat("m", 255), []byte{0xff}), web.NewCursor("list", "mark", nil) + "=",
+	} {
+		f.Add(seed)
+	}
+	for n := range 3 { // stray bits in the last character of two of them
+		c := web.NewCursor("list", "mark", make([]byte, n))
+		f.Add(c[:len(c)-1] + string(c[len(c)-1]+1))
+	}
 	f.Fuzz(func(t *testing.T, cursor string) {
 		bookmark, key, err := web.OpenCursor(cursor, "list")
 		if err == nil && web.NewCursor("list", bookmark, key) != cursor {

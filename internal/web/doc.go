@@ -8,6 +8,10 @@
 // the log and never to the client, because it may hold SQL, a row value or a
 // host name.
 //
+// It also keeps clients within bounds: who one is ([ClientAddress]), how many requests
+// one may send ([Renderer.RateLimit]) and all may have in flight ([Renderer.InFlight]),
+// how many connections there may be ([Conns]). All of that is counted in this process.
+//
 // What this package does not do: it does not authenticate ([Bearer] only reads
 // the header), does not store idempotent answers, does not compress, and knows
 // neither the database nor any domain. It promises nothing about answers that

@@ -3,9 +3,12 @@ package web_test
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,7 +19,8 @@ import (
 func FuzzUnmarshal(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `null`, `{"name":"a","items":[{"quantity":1}]}`, `{"items":[{"quantity":1e9}]}`,
-		`{"options":{"a":"b"},"options":null}`, `{"free":1,"at":null}`, "\xff", `{"":{}}`, `[[[`,
+		`{"options":{"a":"b"},"options":null}`, `{"free":1,"at":null}`, "\xff", `{"":{}}`, `[[[`, `{"name":"\ud800"}`, `{"Name":"a"}`, `{}{}`, "\ufeff{}",
+		strings.Repeat(`{"free":`, 5000) + "1" + strings.Repeat("}", 5000), `{"name":"\u0000"}`, `{"items":[null]}`, ` `, "{\"name\":\"\xff\"}",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -36,6 +40,31 @@ func FuzzUnmarshal(f *testing.F) {
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(payload{})); diff != "" {
 			t.Fatalf("%q: %s", body, diff)
+		}
+	})
+}
+
+// FuzzIfMatch: a version is read only from the one tag that ETag writes for it, and a
+// conditional GET never takes the tag of another version for its own.
+func FuzzIfMatch(f *testing.F) {
+	for _, seed := range []string{"", "*", `"1"`, `W/"1"`, `"1", "2"`, `"01"`, `"-1"`, `"0"`, `"9223372036854775808"`, `"`, `""`, `",",`, ` "7" `, `"a,b"`, "\xff", "*  \n "} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = http.Header{"If-Match": {header}, "If-None-Match": {header}}
+		version, present, err := web.IfMatch(r)
+		bare := strings.TrimFunc(header, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
+		switch {
+		case !present:
+			t.Errorf("%q is not there", header)
+		case err == nil && version == web.AnyVersion && bare != "*", err == nil && version != web.AnyVersion && bare != web.ETag(version):
+			t.Errorf("%q is read as version %d", header, version)
+		case err != nil && version != 0:
+			t.Errorf("%q: version %d and %v", header, version, err)
+		}
+		if web.NotModified(httptest.NewRecorder(), r, `"7"`) && bare != "*" && !strings.Contains(header, `"7"`) {
+			t.Errorf("%q matches version 7", header)
 		}
 	})
 }

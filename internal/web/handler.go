@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5/middleware"
 )
@@ -30,6 +31,7 @@ type Mapping struct {
 type Renderer struct {
 	log   *slog.Logger
 	table []Mapping
+	tell  func(*http.Request, *Problem) // nil: nobody
 }
 
 // NewRenderer returns a Renderer with a base table. The first match wins.
@@ -39,7 +41,13 @@ func NewRenderer(log *slog.Logger, table ...Mapping) *Renderer {
 
 // With returns a Renderer that asks table before the table of rn.
 func (rn *Renderer) With(table ...Mapping) *Renderer {
-	return &Renderer{log: rn.log, table: slices.Concat(table, rn.table)}
+	return &Renderer{log: rn.log, table: slices.Concat(table, rn.table), tell: rn.tell}
+}
+
+// Tell returns a Renderer that tells seen of each problem that it sends, before its
+// first byte.
+func (rn *Renderer) Tell(seen func(*http.Request, *Problem)) *Renderer {
+	return &Renderer{log: rn.log, table: rn.table, tell: seen}
 }
 
 // Handle adapts fn to the standard library, so that routers and middlewares
@@ -122,7 +130,28 @@ func (rn *Renderer) record(req *http.Request, p *Problem, err error, started boo
 		slog.Int("status", p.Status),
 		slog.String("code", p.Code),
 		slog.Bool("answer_started", started),
-		slog.String("error", err.Error()))
+		slog.String("error", errorText(err)))
+}
+
+// aboutNobody are the classes of SQLSTATEs (PostgreSQL manual, appendix A) whose
+// messages speak of the server, the schema and the constraint, and never of a value:
+// connections, constraints, the state of transactions, roles, resources, names.
+var aboutNobody = []string{"08", "23", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
+
+// errorText is the text of an error without what a client may have sent: the message
+// of any other error of the database, such as one about data (22), may quote it.
+func errorText(err error) string {
+	text := err.Error()
+	var said interface {
+		error
+		SQLState() string // as the driver's errors have it
+	}
+	if errors.As(err, &said) {
+		if code := said.SQLState(); len(code) != 5 || !slices.Contains(aboutNobody, code[:2]) {
+			text = strings.ReplaceAll(text, said.Error(), "SQLSTATE "+code)
+		}
+	}
+	return text
 }
 
 func (rn *Renderer) write(w http.ResponseWriter, req *http.Request, p *Problem) {
@@ -136,6 +165,9 @@ func (rn *Renderer) write(w http.ResponseWriter, req *http.Request, p *Problem) 
 			"request_id", id, "code", p.Code, "error", err.Error())
 		p = internal
 		body, _ = p.document(req.URL.Path, id)
+	}
+	if rn.tell != nil {
+		rn.tell(req, p)
 	}
 	p.setHeader(w.Header())
 	if err := Raw(w, p.Status, body); err != nil {
@@ -190,7 +222,12 @@ func tracked(w http.ResponseWriter, req *http.Request) http.ResponseWriter {
 	return middleware.NewWrapResponseWriter(w, req.ProtoMajor)
 }
 
-func started(w http.ResponseWriter) bool {
-	t, ok := w.(middleware.WrapResponseWriter)
-	return ok && t.Status() != 0
+func started(w http.ResponseWriter) bool { return statusOf(w) != 0 }
+
+// statusOf is 0 as long as nothing was sent.
+func statusOf(w http.ResponseWriter) int {
+	if t, ok := w.(middleware.WrapResponseWriter); ok {
+		return t.Status()
+	}
+	return 0
 }

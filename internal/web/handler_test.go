@@ -144,3 +144,33 @@ func TestStoredAnswerIsReplayedByteForByte(t *testing.T) {
 		t.Errorf("%q, %q, headers %s", first.Body, again.Body, diff)
 	}
 }
+
+// sqlError is an error of a database, as a driver has it.
+type sqlError string
+
+func (e sqlError) Error() string    { return "ERROR: about " + canary + " (SQLSTATE " + string(e) + ")" }
+func (e sqlError) SQLState() string { return string(e) }
+
+// What a message of the database may quote is not logged, and the rest is: what was
+// being done, and the code.
+func TestErrorsAreLoggedWithoutValues(t *testing.T) {
+	t.Parallel()
+	for code, kept := range map[string]bool{
+		"22P02": false, "22001": false, "P0001": false, "XX000": false, "LW001": false, "0A000": false, "": false,
+		"42P01": true, "23505": true, "53300": true, "57014": true,
+	} {
+		_, log := serve(t, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) error {
+			return fmt.Errorf("place order: %w", errors.Join(sqlError(code), io.EOF))
+		})
+		text := log[0]["error"].(string)
+		if strings.Contains(text, canary) != kept || !strings.HasPrefix(text, "place order: ") || !strings.Contains(text, "SQLSTATE "+code) || !strings.Contains(text, "EOF") {
+			t.Errorf("%s: logged %q", code, text)
+		}
+	}
+	_, log := serve(t, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) error {
+		return web.Invalid(422, "unknown_field", web.FieldError{Pointer: "/" + canary, Code: "unknown_field"})
+	})
+	if text := log[0]["error"].(string); text != "422 unknown_field; unknown_field" {
+		t.Errorf("a problem is logged as %q", text)
+	}
+}

@@ -2,16 +2,12 @@ package web
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"time"
-
-	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 
 	"example.com/leeway/internal/id"
 )
@@ -40,50 +36,6 @@ func RequestIDFrom(ctx context.Context) string {
 	return rid
 }
 
-// statusClientGone is nginx's 499. It is only ever logged: a client that left
-// would otherwise be counted among our own failures.
-const statusClientGone = 499
-
-// AccessLog writes one line per request. The route is the pattern and not the
-// path, and there is no query, header or body: those hold search text, ids and
-// tokens. Use it inside the chi router, or the route stays empty.
-func AccessLog(log *slog.Logger) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			start := time.Now()
-			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-			defer func() { // deferred: an aborted stream is logged as well
-				log.LogAttrs(r.Context(), slog.LevelInfo, "request",
-					slog.String("request_id", RequestIDFrom(r.Context())),
-					slog.String("method", r.Method),
-					slog.String("route", routePattern(r)),
-					slog.Int("status", loggedStatus(r, ww.Status())),
-					slog.Int("bytes", ww.BytesWritten()),
-					slog.Duration("duration", time.Since(start)))
-			}()
-			next.ServeHTTP(ww, r)
-		})
-	}
-}
-
-func routePattern(r *http.Request) string {
-	if rctx := chi.RouteContext(r.Context()); rctx != nil {
-		return rctx.RoutePattern()
-	}
-	return ""
-}
-
-func loggedStatus(r *http.Request, status int) int {
-	gone := errors.Is(r.Context().Err(), context.Canceled)
-	switch {
-	case gone && (status == 0 || status >= http.StatusInternalServerError):
-		return statusClientGone
-	case status == 0:
-		return http.StatusOK // net/http sends it for a handler that wrote nothing
-	}
-	return status
-}
-
 // Recover turns a panic into the opaque 500 and logs it once, with its stack.
 // If the answer had begun, the connection is cut instead, so that the client
 // does not take half an answer for a whole one.
@@ -100,7 +52,7 @@ func (rn *Renderer) Recover(next http.Handler) http.Handler {
 			}
 			rn.log.ErrorContext(r.Context(), "panic",
 				"request_id", RequestIDFrom(r.Context()),
-				"error", fmt.Sprint(v), "stack", string(debug.Stack()))
+				"error", panicText(v), "stack", string(debug.Stack()))
 			if started(w) {
 				panic(http.ErrAbortHandler)
 			}
@@ -108,6 +60,15 @@ func (rn *Renderer) Recover(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// panicText is what the runtime says, such as an index out of range. Any other value
+// may hold what a client sent; its type and the stack tell where it came from.
+func panicText(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a value of type %T", v)
 }
 
 // Deadline bounds the context of a request. Handlers notice it through their

@@ -1,15 +1,12 @@
 package web_test
 
 import (
-	"context"
-	"io"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/go-chi/chi/v5"
-	"github.com/google/go-cmp/cmp"
 
 	"example.com/leeway/internal/web"
 )
@@ -32,69 +29,6 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// canary stands for everything that a log must not hold.
-const canary = "canary"
-
-func TestAccessLogLine(t *testing.T) {
-	t.Parallel()
-	log, lines := logger(t)
-	mux := chi.NewRouter()
-	mux.Use(web.RequestID, web.AccessLog(log))
-	mux.Post("/v1/carts/{id}", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusCreated)
-		io.WriteString(w, canary)
-	})
-	r := httptest.NewRequest("POST", "/v1/carts/"+canary+"?q="+canary, strings.NewReader(canary))
-	r.Header.Set("Authorization", "Bearer "+canary)
-	r.Header.Set("X-Request-Id", "rid")
-	mux.ServeHTTP(httptest.NewRecorder(), r)
-	got := lines()
-	if len(got) != 1 {
-		t.Fatalf("log = %v, want one line", got)
-	}
-	if d, ok := got[0]["duration"].(float64); !ok || d < 0 {
-		t.Errorf("duration = %v", got[0]["duration"])
-	}
-	delete(got[0], "duration")
-	delete(got[0], "time")
-	want := map[string]any{
-		"level": "INFO", "msg": "request", "request_id": "rid", "method": "POST",
-		"route": "/v1/carts/{id}", "status": 201.0, "bytes": 6.0,
-	}
-	if diff := cmp.Diff(want, got[0]); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestAccessLogStatus(t *testing.T) {
-	t.Parallel()
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	tests := []struct {
-		ctx    context.Context
-		status int
-		want   float64
-	}{
-		{t.Context(), 0, 200},
-		{t.Context(), 503, 503},
-		{cancelled, 0, 499},
-		{cancelled, 503, 499},
-		{cancelled, 201, 201},
-	}
-	for _, tt := range tests {
-		log, lines := logger(t)
-		h := web.AccessLog(log)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if tt.status != 0 {
-				w.WriteHeader(tt.status)
-			}
-		}))
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(tt.ctx, "GET", "/", nil))
-		if got := lines(); got[0]["status"] != tt.want {
-			t.Errorf("%d, context %v: logged %v, want %v", tt.status, tt.ctx.Err(), got[0]["status"], tt.want)
-		}
-	}
-}
-
 func TestRecover(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -103,6 +37,7 @@ func TestRecover(t *testing.T) {
 		lines   int
 		aborted bool
 	}{
+		{"of the runtime", func(http.ResponseWriter, *http.Request) { panic(errors.New("secret").(runtime.Error)) }, 1, false},
 		{"before the answer", func(http.ResponseWriter, *http.Request) { panic("secret") }, 1, false},
 		{"within the answer", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); panic("secret") }, 1, true},
 		{"abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, true},
@@ -130,8 +65,14 @@ func TestRecover(t *testing.T) {
 			if len(got) != tt.lines {
 				t.Fatalf("log = %v, want %d lines", got, tt.lines)
 			}
-			if tt.lines == 1 && !strings.Contains(got[0]["stack"].(string), "middleware_test.go") {
+			if tt.lines == 0 {
+				return
+			}
+			if !strings.Contains(got[0]["stack"].(string), "middleware_test.go") {
 				t.Error("no stack of the handler in the log")
+			}
+			if text := got[0]["error"].(string); strings.Contains(text, "secret") || strings.Contains(text, "conversion") != (tt.name == "of the runtime") {
+				t.Errorf("the log says %q", text)
 			}
 		})
 	}

@@ -74,14 +74,15 @@ func Invalid(status int, code string, errs ...FieldError) *Problem {
 	return &Problem{Status: status, Code: code, Errors: errs}
 }
 
-// Error implements error; the text is for logs.
+// Error implements error; the text is for logs. It names no pointer, since one may
+// hold a name that the client made up.
 func (p *Problem) Error() string {
 	s := fmt.Sprintf("%d %s", p.Status, p.Code)
 	if p.Detail != "" {
 		s += ": " + p.Detail
 	}
 	for _, e := range p.Errors {
-		s += fmt.Sprintf("; %q %s", e.Pointer, e.Code)
+		s += "; " + e.Code
 	}
 	return s
 }

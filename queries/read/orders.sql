@@ -14,13 +14,18 @@ LIMIT @max_rows;
 SELECT EXISTS (SELECT FROM shoppers s WHERE s.token_digest = @token_digest);
 
 -- name: OrderLines :many
--- One row for each line of the shopper's order, which has at least one.
+-- One row for each line of the shopper's order, which has at least one. MATERIALIZED
+-- for the reason of CartLines.
+WITH own AS MATERIALIZED (
+    SELECT o.id, o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at
+    FROM orders o
+    JOIN shoppers s ON s.id = o.shopper_id
+    WHERE o.id = @order_id AND s.token_digest = @token_digest
+)
 SELECT o.number, o.status, o.email, o.shipping_address, o.currency, o.total, o.version, o.expires_at, o.created_at,
     l.variant_id, l.product_slug, l.name, l.sku, l.options, l.quantity, l.unit_price
-FROM orders o
-JOIN shoppers s ON s.id = o.shopper_id
+FROM own o
 JOIN order_lines l ON l.order_id = o.id
-WHERE o.id = @order_id AND s.token_digest = @token_digest
 ORDER BY l.variant_id;
 
 -- name: OrderHistory :many

@@ -93,6 +93,6 @@ WITH adjusted AS (
     WHERE v.id = @variant_id
     RETURNING v.id, v.stock_quantity AS after
 )
-INSERT INTO stock_movements (variant_id, kind, delta, before, after, reason)
-SELECT a.id, 'adjustment', @delta::integer, a.after - @delta::integer, a.after, @reason::text FROM adjusted a
+INSERT INTO stock_movements (id, variant_id, kind, delta, before, after, reason)
+SELECT @id, a.id, 'adjustment', @delta::integer, a.after - @delta::integer, a.after, @reason::text FROM adjusted a
 RETURNING id, seq, order_id, kind, delta, before, after, reason, created_at;

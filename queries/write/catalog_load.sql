@@ -1,5 +1,16 @@
+-- name: AllowLongStatements :exec
+-- For the transaction. The 5 s of shop_rw are for requests; to analyze 200,000
+-- products takes longer when the machine is busy, and the whole load would be lost.
+SELECT set_config('statement_timeout', '5min', true);
+
 -- name: AnyProduct :one
 SELECT EXISTS (SELECT FROM products) AS found;
+
+-- name: TakenSlugs :many
+SELECT slug FROM products WHERE slug = ANY (@slugs::text[]);
+
+-- name: TakenSKUs :many
+SELECT sku FROM variants WHERE sku = ANY (@skus::text[]);
 
 -- name: CategoryIDs :many
 SELECT slug, id FROM categories;
@@ -19,8 +30,8 @@ INSERT INTO variants (id, product_id, sku, options, price, stock_quantity, posit
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: CopyStockMovements :copyfrom
-INSERT INTO stock_movements (variant_id, kind, delta, before, after, reason)
-VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO stock_movements (id, variant_id, kind, delta, before, after, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: AnalyzeCatalog :exec
 SELECT analyze_catalog();

@@ -13,14 +13,14 @@ UPDATE idempotency_keys SET status = @status::smallint, response = @response
 WHERE caller = @caller AND route = @route AND key = @key;
 
 -- name: ForgetKeys :execrows
--- Removes the oldest of the keys whose time is over, and none that is in use.
-WITH old AS MATERIALIZED (
-    SELECT o.caller, o.route, o.key FROM idempotency_keys o
+-- Removes the oldest of the keys whose time is over, and none that is in use. By their
+-- addresses: a join would be planned for a tenth of the table, since a plan does not
+-- know the LIMIT, and read all of it for each batch.
+DELETE FROM idempotency_keys k
+WHERE k.ctid = ANY (ARRAY(
+    SELECT o.ctid FROM idempotency_keys o
     WHERE o.created_at < now() - make_interval(secs => @kept_seconds::float8)
     ORDER BY o.created_at
     LIMIT @max_keys
     FOR UPDATE SKIP LOCKED
-)
-DELETE FROM idempotency_keys k
-USING old
-WHERE k.caller = old.caller AND k.route = old.route AND k.key = old.key;
+));

@@ -33,21 +33,21 @@ SELECT @id, p.order_id, p.method, 'refunded', p.amount, p.currency
 FROM payments p
 WHERE p.order_id = @order_id AND p.outcome = 'approved';
 
+-- name: LockDueOrders :many
+-- The orders that have waited longest beyond their time. SKIP LOCKED gives two
+-- sweepers disjoint batches, and leaves alone what is being paid or cancelled.
+SELECT o.id FROM orders o
+WHERE o.status = 'pending_payment' AND o.expires_at <= now() AND o.id <> ALL (@but::uuid[])
+ORDER BY o.expires_at, o.id
+LIMIT @max_orders
+FOR NO KEY UPDATE SKIP LOCKED;
+
 -- name: ExpireOrders :many
--- Expires the orders that have waited longest beyond their time, and returns their
--- lines. SKIP LOCKED gives two sweepers disjoint batches, and leaves alone what is
--- being paid or cancelled. MATERIALIZED, or a plan could run the LIMIT once per row.
-WITH due AS MATERIALIZED (
-    SELECT o.id FROM orders o
-    WHERE o.status = 'pending_payment' AND o.expires_at <= now()
-    ORDER BY o.expires_at, o.id
-    LIMIT @max_orders
-    FOR NO KEY UPDATE SKIP LOCKED
-), expired AS (
+-- Expires orders that are locked and due, and returns their lines.
+WITH expired AS (
     UPDATE orders o
     SET status = 'expired', version = o.version + 1, updated_at = statement_timestamp()
-    FROM due
-    WHERE o.id = due.id AND o.status = 'pending_payment'
+    WHERE o.id = ANY (@ids::uuid[]) AND o.status = 'pending_payment'
     RETURNING o.id, o.version, o.updated_at
 ), steps AS (
     INSERT INTO order_history (order_id, version, from_status, to_status, reason, at)

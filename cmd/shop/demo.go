@@ -201,12 +201,12 @@ Take the tour, in a second terminal: a shopper's life and the back office's day,
 
    SHOP_URL={url} SHOP_ADMIN_URL={admin} SHOP_ADMIN_KEY={key} SHOP_CLUSTER_DIR={dir} docs/tour.sh
 
-Or see for yourself when a replica answers:
-
 To watch it, and to break it with buttons, open the live page. The key in its address is
 this run's; it works on this machine only:
 
    {lab}
+
+Or see for yourself when a replica answers:
 
 1. A product page comes from a replica. Data-Source says so, and how old it may be at most:
 

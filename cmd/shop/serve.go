@@ -215,9 +215,9 @@ func shutdown(servers []*http.Server, wait time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// closeRouter closes the router and sends the last traces. It leaves COMMITs alone that still wait for a standby: the server
-// goes on with them, and their callers have been told that the outcome is
-// unknown.
+// closeRouter closes the router and sends the last traces. It leaves COMMITs alone that
+// still wait for a standby: the server goes on with them, and their callers have been
+// told that the outcome is unknown.
 func (s *server) closeRouter() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.ShutdownTimeout)
 	defer cancel()

@@ -283,23 +283,25 @@ func TestADialThatFailsCostsNoOtherConnection(t *testing.T) {
 // holdWriter keeps a writing connection in use until release is called.
 func (b *bench) holdWriter(t *testing.T) (release func()) {
 	t.Helper()
-	held, free := make(chan struct{}), make(chan struct{})
-	var done sync.WaitGroup
-	done.Go(func() {
+	held, free, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
 		ctx, _ := session(t, fresh.Position{})
-		err := b.router.Write(ctx, func(context.Context, fresh.WriteTx) error {
+		ended <- b.router.Write(ctx, func(context.Context, fresh.WriteTx) error {
 			close(held)
 			<-free
 			return nil
 		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	<-held
+	}()
+	select {
+	case <-held:
+	case err := <-ended:
+		t.Fatalf("no writing connection can be held: %v", err)
+	}
 	return sync.OnceFunc(func() {
 		close(free)
-		done.Wait()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 }
 

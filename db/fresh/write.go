@@ -207,7 +207,6 @@ func (r *Router) commit(ctx context.Context, primary *node, conn *pgxpool.Conn) 
 	r.commits.Add(1)
 	go func() {
 		defer r.commits.Done()
-		defer conn.Release()
 		start := time.Now()
 		pos, err := sendCommit(context.WithoutCancel(ctx), conn.Conn().PgConn())
 		r.metrics.commit(time.Since(start), err)
@@ -215,6 +214,7 @@ func (r *Router) commit(ctx context.Context, primary *node, conn *pgxpool.Conn) 
 		if end != nil {
 			end(Outcome{primary.wrote(), 1, err})
 		}
+		conn.Release() // first: the caller's next transaction finds it, and need not dial
 		done <- committed{pos, err}
 	}()
 	select {

@@ -50,7 +50,7 @@ SELECT json_build_object(
             ORDER BY backend_start DESC)
         FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid),
     'slots', (SELECT json_agg(json_build_object('name', slot_name, 'active', active, 'wal_status', wal_status,
-            'retained', (wal_end - restart_lsn)::bigint) ORDER BY slot_name)
+            'retained', CASE WHEN restart_lsn > wal_end THEN 0 ELSE (wal_end - restart_lsn)::bigint END) ORDER BY slot_name)
         FROM pg_replication_slots),
     -- Sessions whose COMMIT waits for a standby, and the one that may have done so longest.
     'waiting', (SELECT json_build_object('commits', count(*), 'pid', (array_agg(pid ORDER BY query_start))[1],

@@ -110,6 +110,8 @@ func (j *judge) decisionsOn(variant string, moves []move[int], steps *int) {
 		j.skipped("I7", len(moves))
 		return
 	}
+	j.checked("I7", len(moves))
+	moves = foldSoldOut(moves)
 	slices.SortStableFunc(moves, func(a, b move[int]) int { return compare(time.Duration(a.call), time.Duration(b.call)) })
 	if len(j.Nodes) > 0 {
 		if left, known := j.Nodes[0].Stock[variant]; known {
@@ -119,7 +121,6 @@ func (j *judge) decisionsOn(variant string, moves []move[int], steps *int) {
 	stock := j.Stock[variant]
 	for len(moves) > 0 {
 		n := calm(moves)
-		j.checked("I7", n)
 		if result, stuck := search(stock, moves[:n], steps); result != explained {
 			j.unexplained("I7", fmt.Sprintf("variant %s, %d before %v", variant, stock, time.Duration(moves[0].call)), n, result, describe(stuck))
 			return
@@ -131,6 +132,33 @@ func (j *judge) decisionsOn(variant string, moves []move[int], steps *int) {
 		}
 		moves = moves[n:]
 	}
+}
+
+// foldSoldOut makes one move of all answers that nothing was left. Without a restock it
+// stays so, and all of them have a place in the order as soon as the one that ended first
+// has. One by one they would have to be tried in every order with each other: a crowd that
+// comes too late is two to the power of the crowd.
+func foldSoldOut(moves []move[int]) []move[int] {
+	var first *move[int]
+	rest := moves[:0:0]
+	for _, m := range moves {
+		switch {
+		case m.op == nil || m.op.Code != "insufficient_stock" || m.op.Available > 0:
+			rest = append(rest, m)
+		case first == nil:
+			first = &m
+		default:
+			call := min(first.call, m.call)
+			if m.ret < first.ret {
+				first = &m
+			}
+			first.call = call
+		}
+	}
+	if first != nil {
+		rest = append(rest, *first)
+	}
+	return rest
 }
 
 // rest is the stock at the end. It comes after everything, also after what took

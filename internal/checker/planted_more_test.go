@@ -484,6 +484,37 @@ func TestRecord(t *testing.T) {
 	})
 }
 
+// A crowd that comes too late is judged, and one of it that was told of too much is
+// found: all of them at once, while the last are sold.
+func TestACrowdThatComesTooLate(t *testing.T) {
+	told := func(left, requested int) move[int] {
+		return short(&Op{Kind: Checkout, Code: "insufficient_stock", Return: 100, Requested: requested, Available: left}, 0)
+	}
+	for left, want := range map[int]string{1: "", 7: "no order"} {
+		moves := []move[int]{told(left, 8)}
+		for range 40 {
+			moves = append(moves, told(0, 1), told(0, 2))
+		}
+		for range 6 {
+			moves = append(moves, take(2, 0, 100, nil))
+		}
+		moves = append(moves, take(1, 0, 100, nil), take(1, 0, 100, nil))
+		if left == 7 { // an odd number, and no single one is sold
+			moves = moves[:len(moves)-2]
+		}
+		j := newJudge(History{Stock: map[string]int{"a": 2 * 6}})
+		if left == 1 {
+			j.Stock["a"] += 2
+		}
+		steps := stepsInAll
+		j.decisionsOn("a", moves, &steps)
+		r := j.report.Result("I7")
+		if (r.Violated > 0) != (want != "") || r.Violated > 0 && !strings.Contains(r.Violations[0].Text, want) || r.Checked != len(moves) {
+			t.Errorf("told of %d left: %+v", left, r)
+		}
+	}
+}
+
 // Too many at once to be sure is not a pass.
 func TestUndecidedIsAViolation(t *testing.T) {
 	s := newShop(map[string]int{"a": 3, "b": 1})

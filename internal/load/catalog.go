@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -41,7 +42,9 @@ func readCatalog(ctx context.Context, c *client, only string) (*catalog, error) 
 		for _, p := range page.Data {
 			all.products = append(all.products, p.Slug)
 			all.words = append(all.words, strings.Fields(p.Name))
-			all.addCategory(p.Category.Slug)
+			if !slices.Contains(all.slugs, p.Category.Slug) {
+				all.slugs = append(all.slugs, p.Category.Slug)
+			}
 		}
 		if page.Page.Next == nil {
 			break
@@ -56,15 +59,6 @@ func readCatalog(ctx context.Context, c *client, only string) (*catalog, error) 
 		return all, nil
 	}
 	return all, all.readVariants(ctx, c)
-}
-
-func (all *catalog) addCategory(slug string) {
-	for _, known := range all.slugs {
-		if known == slug {
-			return
-		}
-	}
-	all.slugs = append(all.slugs, slug)
 }
 
 func (all *catalog) readVariants(ctx context.Context, c *client) error {

@@ -24,7 +24,7 @@ type measure struct {
 	took   time.Duration // from when it was meant to be sent
 }
 
-// outcome is "" for what the shop was asked for, whatever it decided: to be sold out is
+// failure is "" for what the shop was asked for, whatever it decided: to be sold out is
 // an answer.
 func (m measure) failure() string {
 	switch {

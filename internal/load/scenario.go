@@ -25,9 +25,9 @@ func (r *runner) journey(ctx context.Context, n int, meant time.Time) {
 	case "search":
 		r.search(ctx, c, meant)
 	case "checkout":
-		r.buy(ctx, c, meant, r.catalog.two(c), n)
+		r.buy(ctx, meant, r.catalog.two(c), n)
 	case "hot":
-		r.buy(ctx, c, meant, r.catalog.variants[:1], n)
+		r.buy(ctx, meant, r.catalog.variants[:1], n)
 	case "mixed": // of a hundred visitors eighty-five look around, ten search, five buy
 		switch what := c.IntN(100); {
 		case what < 85:
@@ -35,7 +35,7 @@ func (r *runner) journey(ctx context.Context, n int, meant time.Time) {
 		case what < 95:
 			r.search(ctx, c, meant)
 		default:
-			r.buy(ctx, c, meant, r.catalog.two(c), n)
+			r.buy(ctx, meant, r.catalog.two(c), n)
 		}
 	}
 }
@@ -99,7 +99,7 @@ type order struct {
 const checkoutForm = `{"email":"load@example.com","shipping_address":{"name":"Load Test","line1":"1 Test Road","city":"London","postal_code":"N1 1AA","country":"GB"}}`
 
 // buy puts one of each variant into a new cart, orders it, and looks at the order.
-func (r *runner) buy(ctx context.Context, _ chance, meant time.Time, variants []string, n int) {
+func (r *runner) buy(ctx context.Context, meant time.Time, variants []string, n int) {
 	var cart struct {
 		ID           string
 		ShopperToken string `json:"shopper_token"`

@@ -241,6 +241,7 @@ func (b *batch) settle(ctx context.Context) error {
 			continue
 		}
 		keep.Callers, keep.Keys = append(keep.Callers, t.key.Caller.digest[:]), append(keep.Keys, t.key.Value)
+		keep.Fingerprints = append(keep.Fingerprints, t.key.Fingerprint[:])
 		keep.Statuses, keep.Responses = append(keep.Statuses, int16(answer.Status)), append(keep.Responses, answer.Body)
 	}
 	if len(leave.Keys) > 0 {

@@ -85,27 +85,30 @@ func (q *Queries) CloseCarts(ctx context.Context, cartIds []id.ID) (int64, error
 }
 
 const keepAnswers = `-- name: KeepAnswers :exec
-UPDATE idempotency_keys k SET status = w.status, response = w.response
-FROM (
-    SELECT unnest($2::bytea[]) AS caller, unnest($3::text[]) AS key,
-        unnest($4::smallint[]) AS status, unnest($5::bytea[]) AS response
-) w
-WHERE k.caller = w.caller AND k.route = $1::text AND k.key = w.key
+INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, status, response)
+SELECT unnest($1::bytea[]), $2::text, unnest($3::text[]), unnest($4::bytea[]),
+    unnest($5::smallint[]), unnest($6::bytea[])
+ON CONFLICT (caller, route, key) DO UPDATE SET status = excluded.status, response = excluded.response
 `
 
 type KeepAnswersParams struct {
-	Route     string
-	Callers   [][]byte
-	Keys      []string
-	Statuses  []int16
-	Responses [][]byte
+	Callers      [][]byte
+	Route        string
+	Keys         []string
+	Fingerprints [][]byte
+	Statuses     []int16
+	Responses    [][]byte
 }
 
+// KeepAnswer for several keys, all of them claimed in this transaction. An upsert,
+// since it finds each row by the primary key: an UPDATE that joins the list keeps the
+// plan that was best when the table was small, which reads all of it.
 func (q *Queries) KeepAnswers(ctx context.Context, arg KeepAnswersParams) error {
 	_, err := q.db.Exec(ctx, keepAnswers,
-		arg.Route,
 		arg.Callers,
+		arg.Route,
 		arg.Keys,
+		arg.Fingerprints,
 		arg.Statuses,
 		arg.Responses,
 	)

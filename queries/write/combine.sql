@@ -12,12 +12,13 @@ ON CONFLICT (caller, route, key) DO UPDATE SET replayed_at = now()
 RETURNING k.caller, k.key, k.fingerprint, k.status, k.response;
 
 -- name: KeepAnswers :exec
-UPDATE idempotency_keys k SET status = w.status, response = w.response
-FROM (
-    SELECT unnest(@callers::bytea[]) AS caller, unnest(@keys::text[]) AS key,
-        unnest(@statuses::smallint[]) AS status, unnest(@responses::bytea[]) AS response
-) w
-WHERE k.caller = w.caller AND k.route = @route::text AND k.key = w.key;
+-- KeepAnswer for several keys, all of them claimed in this transaction. An upsert,
+-- since it finds each row by the primary key: an UPDATE that joins the list keeps the
+-- plan that was best when the table was small, which reads all of it.
+INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint, status, response)
+SELECT unnest(@callers::bytea[]), @route::text, unnest(@keys::text[]), unnest(@fingerprints::bytea[]),
+    unnest(@statuses::smallint[]), unnest(@responses::bytea[])
+ON CONFLICT (caller, route, key) DO UPDATE SET status = excluded.status, response = excluded.response;
 
 -- name: LeaveKeys :exec
 -- Gives back keys that were claimed and not answered, as a rollback would.

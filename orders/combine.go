@@ -50,6 +50,16 @@ const (
 
 func newCombiner(s *Store) *combiner { return &combiner{store: s, heat: newHeat()} }
 
+// HotHooks watch the checkouts that want something hot; a nil one is not called. They
+// are called from many goroutines, which wait for them.
+type HotHooks struct {
+	// Batch is told, once a shared transaction is over, how many checkouts it has
+	// answered and how many it has left to go alone.
+	Batch func(together, alone int)
+	// Full is told of each that found no place in the queue.
+	Full func()
+}
+
 // A ticket is a checkout that waits for its batch.
 type ticket struct {
 	checkoutAsk
@@ -107,6 +117,9 @@ func (c *combiner) join(ctx context.Context, ask checkoutAsk, variants []id.ID) 
 	t := &ticket{checkoutAsk: ask, session: fresh.CarrierFrom(ctx), done: make(chan outcome, 1)}
 	company, room := c.enqueue(t)
 	if !room {
+		if c.store.config.HotHooks.Full != nil {
+			c.store.config.HotHooks.Full()
+		}
 		return Answer{}, false, ErrBusy
 	}
 	if company {
@@ -200,6 +213,7 @@ func (c *combiner) work(tickets []*ticket) {
 	}
 	shared := fresh.Share(sessions...)
 	outcomes, err := c.store.checkoutTogether(fresh.WithCarrier(ctx, shared), tickets)
+	together, alone := 0, 0
 	for i, t := range tickets {
 		o := outcome{alone: true}
 		switch {
@@ -208,7 +222,15 @@ func (c *combiner) work(tickets []*ticket) {
 		case err == nil:
 			o = outcomes[i]
 		}
+		if o.alone {
+			alone++
+		} else {
+			together++
+		}
 		o.shared = shared
 		t.done <- o
+	}
+	if c.store.config.HotHooks.Batch != nil {
+		c.store.config.HotHooks.Batch(together, alone)
 	}
 }

@@ -3,6 +3,8 @@ package orders
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +21,39 @@ import (
 type hotShop struct {
 	*shop
 	variant id.ID
+	told    *told
+}
+
+// told is what the hooks were told.
+type told struct{ batches, together, alone, full atomic.Int32 }
+
+func (w *told) hooks() HotHooks {
+	return HotHooks{
+		Batch: func(together, alone int) {
+			w.batches.Add(1)
+			w.together.Add(int32(together))
+			w.alone.Add(int32(alone))
+		},
+		Full: func() { w.full.Add(1) },
+	}
+}
+
+// want waits until that was told: a shopper may have the answer before the hook has it.
+func (w *told) want(t *testing.T, batches, together, alone, full int32) {
+	t.Helper()
+	got := func() [4]int32 {
+		return [4]int32{w.batches.Load(), w.together.Load(), w.alone.Load(), w.full.Load()}
+	}
+	want := [4]int32{batches, together, alone, full}
+	dbtest.Eventually(t, fmt.Sprintf("batches, together, alone and full are %v", want), func() bool { return got() == want })
 }
 
 func newHotShop(t *testing.T, stock int) hotShop {
-	s := newShop(t, hotBatch(32))
+	told := new(told)
+	s := newShop(t, hotBatch(32), func(c *Config) { c.HotHooks = told.hooks() })
 	variant := s.variant(t, 450, stock)
 	s.heat(variant)
-	return hotShop{s, variant}
+	return hotShop{s, variant, told}
 }
 
 // gather sends the requests so that they share one batch: a checkout ahead of them is
@@ -178,6 +206,7 @@ func TestOneFailureIsNotTheOthers(t *testing.T) {
 	} {
 		replies[i].want(want.status, want.code)
 	}
+	s.told.want(t, 2, 4, 5, 0) // with the one ahead
 	s.exec(t, busy, "ROLLBACK")
 
 	// What was final is kept; what was not has left its key free for another request.
@@ -298,6 +327,7 @@ func TestAFullQueueIsBusy(t *testing.T) {
 	if n := one[int](t, s.shop, "SELECT count(*) FROM idempotency_keys"); n != 0 {
 		t.Errorf("%d keys", n)
 	}
+	s.told.want(t, 0, 0, 0, 1)
 }
 
 // TestAnUnknownCommitIsUnknownToAll: the server is made to stop waiting for its

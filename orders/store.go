@@ -28,6 +28,7 @@ type Config struct {
 	// HotBatch is how many checkouts that want the same hot variant may share a
 	// transaction; 0 lets none.
 	HotBatch int
+	HotHooks HotHooks
 }
 
 // own governs what belongs to one shopper: nothing older than the session has

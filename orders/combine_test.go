@@ -206,7 +206,7 @@ func TestOneFailureIsNotTheOthers(t *testing.T) {
 	} {
 		replies[i].want(want.status, want.code)
 	}
-	s.told.want(t, 2, 4, 5, 0) // with the one ahead
+	s.told.want(t, 3, 5, 5, 0) // with the one before, and the one ahead
 	s.exec(t, busy, "ROLLBACK")
 
 	// What was final is kept; what was not has left its key free for another request.
@@ -237,6 +237,7 @@ func TestABatchKnowsItsKeys(t *testing.T) {
 		},
 		sends[2], s.checkout(t, &twin, carts[2]),
 	)
+	s.told.want(t, 4, 6, 0, 0) // one before, one ahead, three, and the twin
 	if replies[0].want(201, "").Body.String() != before.Body.String() || replies[0].Header().Get("Idempotent-Replayed") != "true" {
 		t.Error("the key's answer was not replayed")
 	}
@@ -260,6 +261,9 @@ func TestABatchThatFailsIsDoneOneByOne(t *testing.T) {
 	s.exec(t, admin, "BEGIN")
 	s.exec(t, admin, "SELECT FROM variants WHERE id = $1 FOR NO KEY UPDATE", s.variant)
 	together(len(sends), func(i int) { sends[i]().want(503, "busy") })
+	if n := s.told.alone.Load(); n != int32(len(sends)) {
+		t.Errorf("%d went alone", n)
+	}
 	s.exec(t, admin, "ROLLBACK")
 	for _, send := range sends {
 		send().want(201, "")

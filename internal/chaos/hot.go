@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"example.com/leeway/internal/shoppers"
 )
@@ -11,34 +10,53 @@ import (
 // In the other each is alone, so that both kinds meet at the same rows in every fault.
 const hotBatch = 64
 
-// hotItem: the standbys are far away, so that many stand before the row of the variant
-// that everybody wants, and the primary dies while transactions have several of their
-// checkouts.
+const (
+	fewShared = 5 // transactions with several orders
+	aCrowd    = 8 // backends that wait for one row
+)
+
+// hotItem: crowds stand before the variants that everybody wants, again and again, and
+// the primary dies with transactions under way that have several of their checkouts.
 func hotItem(ctx context.Context, w *world) error {
-	for _, n := range w.standbys() {
-		w.streams[n.Name()].Delay(15*time.Millisecond, 5*time.Millisecond)
-	}
 	crowd, home := context.WithCancel(ctx)
 	defer home()
 	for id := range 4 * shoppers.Clients {
 		w.Go(func() { w.Shop(crowd, 2000+id) })
 	}
 	var shared int64
-	w.awaitThat(ctx, "orders share transactions", func() bool {
-		n, err := w.sharedTransactions(ctx)
-		shared = n
-		return err == nil && n >= 10
-	})
+	for shared < fewShared {
+		if err := w.holdUp(ctx); err != nil {
+			return err
+		}
+		var err error
+		if shared, err = w.sharedTransactions(ctx); err != nil {
+			return err
+		}
+	}
 	w.bit(shared)
 	primary := w.node("primary")
 	return w.primaryGone(ctx, primary.Kill, func(ctx context.Context) error {
-		for _, n := range w.standbys() {
-			if err := w.streams[n.Name()].Heal(); err != nil {
-				return err
-			}
-		}
 		home()
 		return primary.Start(ctx)
+	})
+}
+
+// holdUp keeps the hot variants locked until a crowd waits for them.
+func (w *world) holdUp(ctx context.Context) error {
+	conn, err := w.connect(ctx, w.node("primary"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) // which lets them go
+	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "SELECT FROM variants WHERE id = ANY ($1::text[]::uuid[]) ORDER BY id FOR NO KEY UPDATE", w.Hot); err != nil {
+		return err
+	}
+	return poll(ctx, func() bool {
+		n, err := w.ask(ctx, w.node("primary"), "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+		return err == nil && n >= aCrowd
 	})
 }
 

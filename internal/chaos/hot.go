@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"sync"
+	"time"
 
-	"example.com/leeway/internal/shoppers"
+	"example.com/leeway/internal/checker"
 )
 
 // hotBatch is how many checkouts may share a transaction in one of the two instances.
@@ -11,22 +13,22 @@ import (
 const hotBatch = 64
 
 const (
-	fewShared = 5 // transactions with several orders
-	aCrowd    = 8 // backends that wait for one row
+	fewShared = 3 // transactions with several orders
+	// A crowd comes in two waves: the first makes the variant hot, and the second finds
+	// it so. Together they want more than there is.
+	firstWave, secondWave = 14, 28
+	eachWants             = 3
 )
 
-// hotItem: crowds stand before the variants that everybody wants, again and again, and
-// the primary dies with transactions under way that have several of their checkouts.
+// hotItem: crowds stand before one variant, and of the last of them the primary dies.
 func hotItem(ctx context.Context, w *world) error {
-	crowd, home := context.WithCancel(ctx)
-	defer home()
-	for id := range 4 * shoppers.Clients {
-		w.Go(func() { w.Shop(crowd, 2000+id) })
-	}
 	var shared int64
-	for shared < fewShared {
-		if err := w.holdUp(ctx); err != nil {
+	for crowds := range w.Hot {
+		if err := w.crowd(ctx, w.Hot[len(w.Hot)-1-crowds]); err != nil {
 			return err
+		}
+		if shared >= fewShared {
+			break // and this was one more
 		}
 		var err error
 		if shared, err = w.sharedTransactions(ctx); err != nil {
@@ -35,28 +37,54 @@ func hotItem(ctx context.Context, w *world) error {
 	}
 	w.bit(shared)
 	primary := w.node("primary")
-	return w.primaryGone(ctx, primary.Kill, func(ctx context.Context) error {
-		home()
-		return primary.Start(ctx)
-	})
+	return w.primaryGone(ctx, primary.Kill, primary.Start)
 }
 
-// holdUp keeps the hot variants locked until a crowd waits for them.
-func (w *world) holdUp(ctx context.Context) error {
-	conn, err := w.connect(ctx, w.node("primary"))
+// crowd has many carts with the variant checked out at once: its row is kept locked
+// until they are there.
+func (w *world) crowd(ctx context.Context, variant string) error {
+	checkouts := make([]func(), firstWave+secondWave)
+	var all sync.WaitGroup
+	for i := range checkouts {
+		all.Go(func() {
+			c := w.NewCaller(2000 + i)
+			cart := c.CreateCart(ctx, line{Variant: variant, Quantity: eachWants})
+			if cart.Outcome == checker.OK {
+				checkouts[i] = func() { c.Checkout(ctx, cart.Cart) }
+			}
+		})
+	}
+	all.Wait()
+	lock, err := w.connect(ctx, w.node("primary"))
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) // which lets them go
-	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+	defer lock.Close(ctx) // which lets them go
+	if _, err := lock.Exec(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, "SELECT FROM variants WHERE id = ANY ($1::text[]::uuid[]) ORDER BY id FOR NO KEY UPDATE", w.Hot); err != nil {
+	if _, err := lock.Exec(ctx, "SELECT FROM variants WHERE id = $1::text::uuid FOR NO KEY UPDATE", variant); err != nil {
 		return err
 	}
-	return poll(ctx, func() bool {
-		n, err := w.ask(ctx, w.node("primary"), "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-		return err == nil && n >= aCrowd
+	for at, wave := range [][]func(){checkouts[:firstWave], checkouts[firstWave:]} {
+		for _, checkout := range wave {
+			if checkout != nil {
+				w.Go(checkout)
+			}
+		}
+		w.gathers(ctx, firstWave*(at+1)*3/4)
+	}
+	return nil
+}
+
+// gathers waits until so many transactions wait for a lock, but not for long: after
+// lock_timeout (2 s) they would give up.
+func (w *world) gathers(ctx context.Context, n int) {
+	short, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
+	defer cancel()
+	_ = poll(short, func() bool { // a crowd that is smaller is one as well
+		waiting, err := w.ask(ctx, w.node("primary"), "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+		return err == nil && waiting >= int64(n)
 	})
 }
 

@@ -12,14 +12,14 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-func (s *shop) restock(ctx context.Context, kind catalog.ReturnKind, lines ...catalog.ReturnLine) error {
+func (s *shop) restock(ctx context.Context, kind catalog.ReturnKind, lines ...catalog.OrderLine) error {
 	return s.DB.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
 		return catalog.RestockTx(ctx, q, kind, lines)
 	})
 }
 
-func back(order, variant id.ID, quantity int) catalog.ReturnLine {
-	return catalog.ReturnLine{OrderID: order, StockLine: catalog.StockLine{VariantID: variant, Quantity: quantity}}
+func back(order, variant id.ID, quantity int) catalog.OrderLine {
+	return catalog.OrderLine{OrderID: order, StockLine: catalog.StockLine{VariantID: variant, Quantity: quantity}}
 }
 
 // The ledger tells the orders of one batch apart, and goes on from what was there.
@@ -60,7 +60,7 @@ func TestRestockHappensOnce(t *testing.T) {
 			t.Errorf("again as %s: %v, want ErrReturned", kind, err)
 		}
 	}
-	for name, line := range map[string]catalog.ReturnLine{
+	for name, line := range map[string]catalog.OrderLine{
 		"nothing of it": back(order, b, 0), "a negative quantity": back(order, b, -1), "an unknown variant": back(order, id.New(), 1),
 	} {
 		if err := s.restock(t.Context(), catalog.ReturnCancelled, line); err == nil || errors.Is(err, catalog.ErrReturned) {

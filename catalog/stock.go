@@ -46,8 +46,8 @@ const (
 	ReturnExpired   ReturnKind = "expired"
 )
 
-// ReturnLine is how much of a variant an order gives back.
-type ReturnLine struct {
+// OrderLine is how much of a variant one of several orders takes or gives back.
+type OrderLine struct {
 	OrderID id.ID
 	StockLine
 }
@@ -67,6 +67,26 @@ var errGuardMissed = errors.New("catalog: stock was checked under its lock and c
 //
 // On any error the transaction must be rolled back. A shortage is a
 // *ShortageError, found before anything was taken.
+func ReserveTx(ctx context.Context, q *writeq.Queries, orderID id.ID, lines []StockLine) error {
+	ids, take := make([]id.ID, len(lines)), make([]OrderLine, len(lines))
+	for i, line := range lines {
+		ids[i], take[i] = line.VariantID, OrderLine{orderID, line}
+	}
+	shelf, err := LockShelfTx(ctx, q, ids)
+	if err != nil {
+		return err
+	}
+	if short := shelf.Take(lines); len(short) > 0 {
+		return &ShortageError{short}
+	}
+	return TakeTx(ctx, q, take)
+}
+
+// A Shelf is what is left of variants whose rows the transaction has locked.
+type Shelf struct{ available map[id.ID]int }
+
+// LockShelfTx locks the rows of the variants, in the caller's transaction and until
+// its end. A variant may be named more than once.
 //
 // The rows are locked in the order of their ids, so that two carts with the
 // same variants queue and never deadlock. The lock is a statement of its own
@@ -75,32 +95,63 @@ var errGuardMissed = errors.New("catalog: stock was checked under its lock and c
 // of a race only by a missing row, without the stock that was left. NO KEY,
 // because no key changes: cart lines refer to variants, and a plain FOR UPDATE
 // would stop everybody who puts one into a cart.
-func ReserveTx(ctx context.Context, q *writeq.Queries, orderID id.ID, lines []StockLine) error {
+func LockShelfTx(ctx context.Context, q *writeq.Queries, variants []id.ID) (Shelf, error) {
+	shelf := Shelf{make(map[id.ID]int, len(variants))}
+	if len(variants) == 0 {
+		return shelf, nil
+	}
+	locked, err := q.LockVariants(ctx, variants)
+	if err != nil {
+		return Shelf{}, fmt.Errorf("lock variants: %w", err)
+	}
+	for _, v := range locked {
+		if v.Sellable {
+			shelf.available[v.ID] = int(v.StockQuantity)
+		}
+	}
+	return shelf, nil
+}
+
+// Take takes all lines off the shelf, or none and says what is short; a variant may
+// be named once. Nothing is written: see TakeTx.
+func (s Shelf) Take(lines []StockLine) []Shortage {
+	var short []Shortage
+	for _, line := range lines {
+		if n := s.available[line.VariantID]; n < line.Quantity {
+			short = append(short, Shortage{line.VariantID, line.Quantity, min(n, maxAvailable)})
+		}
+	}
+	if len(short) == 0 {
+		for _, line := range lines {
+			s.available[line.VariantID] -= line.Quantity
+		}
+	}
+	return short
+}
+
+// TakeTx writes what was taken off the shelf, and the ledger, in the transaction that
+// locked it; once, for one order or for several. On any error the transaction must be
+// rolled back.
+func TakeTx(ctx context.Context, q *writeq.Queries, lines []OrderLine) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	take := writeq.TakeStockParams{OrderID: orderID}
+	var take writeq.TakeStockParams
 	for _, line := range lines {
 		if line.Quantity < 1 {
 			return fmt.Errorf("reserve stock: quantity %d of variant %s", line.Quantity, line.VariantID)
 		}
-		take.Ids = append(take.Ids, line.VariantID)
+		take.OrderIds = append(take.OrderIds, line.OrderID)
+		take.VariantIds = append(take.VariantIds, line.VariantID)
 		take.Quantities = append(take.Quantities, int32(line.Quantity))
 		take.MovementIds = append(take.MovementIds, id.New())
-	}
-	locked, err := q.LockVariants(ctx, take.Ids)
-	if err != nil {
-		return fmt.Errorf("lock variants: %w", err)
-	}
-	if short := shortages(lines, locked); len(short) > 0 {
-		return &ShortageError{short}
 	}
 	taken, err := q.TakeStock(ctx, take)
 	if err != nil {
 		return fmt.Errorf("take stock: %w", err)
 	}
 	if taken != int64(len(lines)) {
-		return fmt.Errorf("%w: %d of %d lines of order %s", errGuardMissed, taken, len(lines), orderID)
+		return fmt.Errorf("%w: %d of %d lines", errGuardMissed, taken, len(lines))
 	}
 	return nil
 }
@@ -113,7 +164,7 @@ func ReserveTx(ctx context.Context, q *writeq.Queries, orderID id.ID, lines []St
 //
 // What is no longer for sale is returned as well: it is in the warehouse all the same.
 // On any error the transaction must be rolled back.
-func RestockTx(ctx context.Context, q *writeq.Queries, kind ReturnKind, lines []ReturnLine) error {
+func RestockTx(ctx context.Context, q *writeq.Queries, kind ReturnKind, lines []OrderLine) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -148,20 +199,4 @@ func RestockTx(ctx context.Context, q *writeq.Queries, kind ReturnKind, lines []
 var returnedOnce = map[string]bool{
 	"stock_movements_returned_once":                true,
 	"stock_movements_order_id_variant_id_kind_key": true,
-}
-
-func shortages(lines []StockLine, locked []writeq.LockVariantsRow) []Shortage {
-	available := make(map[id.ID]int, len(locked))
-	for _, v := range locked {
-		if v.Sellable {
-			available[v.ID] = int(v.StockQuantity)
-		}
-	}
-	var short []Shortage
-	for _, line := range lines {
-		if n := available[line.VariantID]; n < line.Quantity {
-			short = append(short, Shortage{line.VariantID, line.Quantity, min(n, maxAvailable)})
-		}
-	}
-	return short
 }

@@ -112,7 +112,7 @@ func TestRestockLocksInTheOrderOfIDs(t *testing.T) {
 	t.Parallel()
 	locksInTheOrderOfIDs(t, func(q *writeq.Queries, order, later, first id.ID) error {
 		return catalog.RestockTx(context.Background(), q, catalog.ReturnCancelled,
-			[]catalog.ReturnLine{back(order, later, 1), back(order, first, 1)})
+			[]catalog.OrderLine{back(order, later, 1), back(order, first, 1)})
 	})
 }
 

@@ -37,21 +37,51 @@ type CheckoutForm struct {
 func (s *Store) Checkout(ctx context.Context, k Key, at CartRef, form CheckoutForm,
 	render func(Order) (Answer, error),
 ) (Answer, error) {
-	var order Order
-	place := func(ctx context.Context, q *writeq.Queries) (_ Answer, err error) {
-		if order, err = s.placeTx(ctx, q, at, form); err != nil {
-			return Answer{}, err
-		}
+	var placed []Item
+	ask := checkoutAsk{key: k, at: at, form: form, render: func(order Order) (Answer, error) {
+		placed = order.Items
 		return render(order)
-	}
-	reserve := func(ctx context.Context, q *writeq.Queries) error {
-		return catalog.ReserveTx(ctx, q, order.ID, stockLines(order.Items))
-	}
-	answer, err := s.once(ctx, k, place, reserve)
+	}}
+	answer, err := s.checkout(ctx, ask)
 	if err == nil && !answer.Replayed {
-		s.sold.add(order.Items)
+		s.sold.add(placed)
 	}
 	return answer, err
+}
+
+func (s *Store) checkout(ctx context.Context, ask checkoutAsk) (Answer, error) {
+	if s.combiner != nil {
+		return s.combiner.checkout(ctx, ask)
+	}
+	return s.checkoutAlone(ctx, ask, nil)
+}
+
+// checkoutAsk is what Checkout was asked for.
+type checkoutAsk struct {
+	key    Key
+	at     CartRef
+	form   CheckoutForm
+	render func(Order) (Answer, error)
+}
+
+// checkoutAlone is a checkout in a transaction of its own. reserving, unless it is
+// nil, is told the variants just before their rows are locked.
+func (s *Store) checkoutAlone(ctx context.Context, ask checkoutAsk, reserving func([]catalog.StockLine)) (Answer, error) {
+	var order Order
+	place := func(ctx context.Context, q *writeq.Queries) (_ Answer, err error) {
+		if order, err = s.placeTx(ctx, q, ask.at, ask.form); err != nil {
+			return Answer{}, err
+		}
+		return ask.render(order)
+	}
+	reserve := func(ctx context.Context, q *writeq.Queries) error {
+		lines := stockLines(order.Items)
+		if reserving != nil {
+			reserving(lines)
+		}
+		return catalog.ReserveTx(ctx, q, order.ID, lines)
+	}
+	return s.once(ctx, ask.key, place, reserve)
 }
 
 // placeTx closes the cart and writes the order. The cart is closed before anything
@@ -76,7 +106,15 @@ func (s *Store) placeTx(ctx context.Context, q *writeq.Queries, at CartRef, form
 	if err != nil {
 		return Order{}, err
 	}
-	return s.insertTx(ctx, q, at.ID, shopper, form, lines, sum)
+	d, err := newDraft(at.ID, shopper, form, lines, sum)
+	if err != nil {
+		return Order{}, err
+	}
+	placed, err := s.insertTx(ctx, q, []draft{d})
+	if err != nil {
+		return Order{}, err
+	}
+	return placed[0], nil
 }
 
 // closeTx locks and closes the cart, and returns the shopper's row.
@@ -113,44 +151,77 @@ func (s *Store) agree(lines []line, expected *catalog.Money) (catalog.Money, err
 	return sum, err
 }
 
-// insertTx leaves the times to the database, expires_at too: several programs have
-// several clocks, and the one that will expire the order compares with now().
-func (s *Store) insertTx(ctx context.Context, q *writeq.Queries, cart, shopper id.ID, form CheckoutForm,
-	lines []line, sum catalog.Money,
-) (Order, error) {
+// A draft is an order that the database has not numbered yet.
+type draft struct {
+	Order
+	cart, shopper id.ID
+	address       []byte
+	sum           catalog.Money
+}
+
+func newDraft(cart, shopper id.ID, form CheckoutForm, lines []line, sum catalog.Money) (draft, error) {
 	address, err := json.Marshal(form.ShippingAddress)
 	if err != nil {
-		return Order{}, fmt.Errorf("address: %w", err)
+		return draft{}, fmt.Errorf("address: %w", err)
 	}
 	// The order in which GET reads them.
 	slices.SortFunc(lines, func(a, b line) int { return bytes.Compare(a.VariantID[:], b.VariantID[:]) })
-	order := Order{Email: form.Email, ShippingAddress: form.ShippingAddress}
-	row := writeq.PlaceOrderParams{
-		ID: id.New(), CartID: cart, ShopperID: shopper,
-		Email: form.Email, ShippingAddress: address,
-		Currency: sum.Currency, Total: sum.Amount, PaymentSeconds: s.config.PaymentWindow.Seconds(),
-	}
+	d := draft{cart: cart, shopper: shopper, address: address, sum: sum}
+	d.ID = id.New()
+	d.Email, d.ShippingAddress = form.Email, form.ShippingAddress
 	for _, l := range lines {
-		order.Items = append(order.Items, l.Item)
-		row.VariantIds = append(row.VariantIds, l.VariantID)
-		row.ProductSlugs = append(row.ProductSlugs, l.ProductSlug)
-		row.Names = append(row.Names, l.Name)
-		row.Skus = append(row.Skus, l.SKU)
-		row.Options = append(row.Options, l.Options)
-		row.Quantities = append(row.Quantities, int32(l.Quantity))
-		row.UnitPrices = append(row.UnitPrices, l.UnitPrice.Amount)
+		d.Items = append(d.Items, l.Item)
 	}
-	placed, err := q.PlaceOrder(ctx, row)
+	return d, nil
+}
+
+// insertTx writes the drafts and returns the orders, in their order. It leaves the
+// times to the database, expires_at too: several programs have several clocks, and the
+// one that will expire the order compares with now().
+func (s *Store) insertTx(ctx context.Context, q *writeq.Queries, drafts []draft) ([]Order, error) {
+	params := writeq.PlaceOrdersParams{Currency: s.config.Currency, PaymentSeconds: s.config.PaymentWindow.Seconds()}
+	for _, d := range drafts {
+		params.Ids = append(params.Ids, d.ID)
+		params.CartIds = append(params.CartIds, d.cart)
+		params.ShopperIds = append(params.ShopperIds, d.shopper)
+		params.Emails = append(params.Emails, d.Email)
+		params.ShippingAddresses = append(params.ShippingAddresses, d.address)
+		params.Totals = append(params.Totals, d.sum.Amount)
+		for _, item := range d.Items {
+			params.OrderIds = append(params.OrderIds, d.ID)
+			params.VariantIds = append(params.VariantIds, item.VariantID)
+			params.ProductSlugs = append(params.ProductSlugs, item.ProductSlug)
+			params.Names = append(params.Names, item.Name)
+			params.Skus = append(params.Skus, item.SKU)
+			params.Options = append(params.Options, item.Options)
+			params.Quantities = append(params.Quantities, int32(item.Quantity))
+			params.UnitPrices = append(params.UnitPrices, item.UnitPrice.Amount)
+		}
+	}
+	rows, err := q.PlaceOrders(ctx, params)
 	switch {
 	case pgError(err).ConstraintName == "orders_cart_id_key": // the net below closeTx
-		return Order{}, ErrCartClosed
+		return nil, ErrCartClosed
 	case err != nil:
-		return Order{}, fmt.Errorf("place order: %w", err)
+		return nil, fmt.Errorf("place orders: %w", err)
 	}
-	order.Summary = newSummary(Summary{ID: row.ID, Status: Status(placed.Status), Version: placed.Version},
-		placed.Number, sum, placed.ExpiresAt, placed.CreatedAt)
+	numbered := make(map[id.ID]writeq.PlaceOrdersRow, len(rows))
+	for _, row := range rows {
+		numbered[row.ID] = row
+	}
+	placed := make([]Order, len(drafts))
+	for i, d := range drafts {
+		placed[i] = d.numbered(numbered[d.ID])
+	}
+	return placed, nil
+}
+
+func (d draft) numbered(row writeq.PlaceOrdersRow) Order {
+	order := d.Order
+	order.Summary = newSummary(Summary{ID: d.ID, Status: Status(row.Status), Version: row.Version},
+		row.Number, d.sum, row.ExpiresAt, row.CreatedAt)
 	order.History = []Step{{At: order.CreatedAt, To: order.Status, Reason: reasonCheckout}}
-	return order, nil
+	return order
 }
 
 func stockLines(items []Item) []catalog.StockLine {

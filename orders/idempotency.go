@@ -20,6 +20,14 @@ type Key struct {
 	Fingerprint [sha256.Size]byte
 }
 
+// keyID tells keys of one route apart, whatever they were sent with.
+type keyID struct {
+	caller [sha256.Size]byte
+	value  string
+}
+
+func (k Key) id() keyID { return keyID{k.Caller.digest, k.Value} }
+
 // NewKey fingerprints the request. Neither method nor an escaped path holds a
 // newline, so no two requests share the hashed bytes.
 func NewKey(caller Shopper, route, value, method, path string, body []byte) Key {
@@ -68,8 +76,8 @@ func (s *Store) once(ctx context.Context, k Key,
 			return failure, keepTx(ctx, q, k, failure)
 		})
 	}
-	if err == nil && answer.Status >= failed {
-		err = decodeFailure(answer.Body)
+	if err == nil {
+		err = answer.failure()
 	}
 	return answer, err
 }
@@ -90,11 +98,10 @@ func (s *Store) claim(ctx context.Context, k Key,
 			return fmt.Errorf("%w: %w", ErrKeyInProgress, err)
 		case err != nil:
 			return fmt.Errorf("claim key: %w", err)
-		case string(row.Fingerprint) != string(k.Fingerprint[:]):
-			return ErrKeyReused
-		case row.Status != nil:
-			answer = Answer{Status: int(*row.Status), Body: row.Response, Replayed: true}
-			return nil
+		}
+		var found bool
+		if answer, found, err = k.standsFor(row.Fingerprint, row.Status, row.Response); err != nil || found {
+			return err
 		}
 		answer, err = fn(ctx, q)
 		return err
@@ -103,6 +110,17 @@ func (s *Store) claim(ctx context.Context, k Key,
 		return Answer{}, err
 	}
 	return answer, nil
+}
+
+// standsFor reads a claimed row: found is false for who took the key.
+func (k Key) standsFor(fingerprint []byte, status *int16, response []byte) (answer Answer, found bool, err error) {
+	switch {
+	case string(fingerprint) != string(k.Fingerprint[:]):
+		return Answer{}, false, ErrKeyReused
+	case status == nil:
+		return Answer{}, false, nil
+	}
+	return Answer{Status: int(*status), Body: response, Replayed: true}, true, nil
 }
 
 func keepTx(ctx context.Context, q *writeq.Queries, k Key, a Answer) error {
@@ -163,6 +181,14 @@ func encodeFailure(err error) (answer Answer, final bool) {
 	}
 	body, err := json.Marshal(f)
 	return Answer{Status: status, Body: body}, err == nil
+}
+
+// failure is what a kept answer stands for, nil for a success.
+func (a Answer) failure() error {
+	if a.Status < failed {
+		return nil
+	}
+	return decodeFailure(a.Body)
 }
 
 func decodeFailure(body []byte) error {

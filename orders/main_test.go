@@ -36,9 +36,13 @@ type shop struct {
 	product id.ID
 }
 
-func newShop(t *testing.T) *shop {
+func newShop(t testing.TB, options ...func(*Config)) *shop {
 	env := dbtest.New(t)
-	s := &shop{Env: env, store: New(env.DB, DefaultConfig()), product: id.New()}
+	config := DefaultConfig()
+	for _, option := range options {
+		option(&config)
+	}
+	s := &shop{Env: env, store: New(env.DB, config), product: id.New()}
 	router := chi.NewRouter()
 	render := web.NewRenderer(slog.New(slog.NewTextHandler(t.Output(), nil)))
 	router.Use(web.RequestID)
@@ -54,6 +58,24 @@ func newShop(t *testing.T) *shop {
 	return s
 }
 
+func hotBatch(n int) func(*Config) { return func(c *Config) { c.HotBatch = n } }
+
+// heat makes the variant hot for as long as the test may take.
+func (s *shop) heat(variant id.ID) {
+	h := s.store.combiner.heat
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.until[variant] = time.Now().Add(time.Hour)
+	h.any.Store(true)
+}
+
+// transactions is how many placed the orders that are there. None of their rows may
+// have been changed since.
+func (s *shop) transactions(t testing.TB) int {
+	t.Helper()
+	return one[int](t, s, "SELECT count(DISTINCT xmin::text) FROM orders")
+}
+
 // keys seal the tokens and bookmarks of every shop here.
 var keys = func() *fresh.Keyring {
 	ring, err := fresh.NewKeyring(bytes.Repeat([]byte{1}, fresh.MinTokenKey))
@@ -64,7 +86,7 @@ var keys = func() *fresh.Keyring {
 }()
 
 // variant adds a variant of the shop's one product.
-func (s *shop) variant(t *testing.T, price int64, stock int) id.ID {
+func (s *shop) variant(t testing.TB, price int64, stock int) id.ID {
 	t.Helper()
 	variant := id.New()
 	admin := s.Admin(t, s.Primary())
@@ -87,7 +109,7 @@ func (s *shop) stock(t *testing.T, variant id.ID) int {
 	return one[int](t, s, "SELECT stock_quantity FROM variants WHERE id = $1", variant)
 }
 
-func (s *shop) exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+func (s *shop) exec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
 		t.Fatal(err)
@@ -96,7 +118,7 @@ func (s *shop) exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 
 // one returns the only value of a query on the primary. It leaves no connection
 // behind: tests that run at once share those that their cluster allows.
-func one[T any](t *testing.T, s *shop, sql string, args ...any) (v T) {
+func one[T any](t testing.TB, s *shop, sql string, args ...any) (v T) {
 	t.Helper()
 	conn := s.Admin(t, s.Primary())
 	defer conn.Close(context.Background())

@@ -50,8 +50,8 @@ var (
 	ErrKeyMissing      = errors.New("orders: no idempotency key")
 	ErrKeyReused       = errors.New("orders: idempotency key used for another request")
 	ErrKeyInProgress   = errors.New("orders: a request with this idempotency key is being worked on")
-	// ErrBusy: a row that was needed stayed locked for lock_timeout. Nothing was
-	// done; the same request may be sent again.
+	// ErrBusy: a row that was needed stayed locked for lock_timeout, or too many wait
+	// for it already. Nothing was done; the same request may be sent again.
 	ErrBusy = errors.New("orders: a lock was not to be had in time")
 )
 

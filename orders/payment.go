@@ -208,10 +208,10 @@ func withHistoryTx(ctx context.Context, q *writeq.Queries, order id.ID, rows []r
 	return orderOf(order, rows, history)
 }
 
-func returnLines(order Order) []catalog.ReturnLine {
-	lines := make([]catalog.ReturnLine, len(order.Items))
+func returnLines(order Order) []catalog.OrderLine {
+	lines := make([]catalog.OrderLine, len(order.Items))
 	for i, line := range stockLines(order.Items) {
-		lines[i] = catalog.ReturnLine{OrderID: order.ID, StockLine: line}
+		lines[i] = catalog.OrderLine{OrderID: order.ID, StockLine: line}
 	}
 	return lines
 }

@@ -313,7 +313,7 @@ func TestSettledOnce(t *testing.T) {
 	s := newShop(t)
 	variant := s.variant(t, 450, 10)
 	c, placed := s.newOrder(t, ItemInput{variant, 2})
-	line := []catalog.ReturnLine{{OrderID: placed.ID, StockLine: catalog.StockLine{VariantID: variant, Quantity: 2}}}
+	line := []catalog.OrderLine{{OrderID: placed.ID, StockLine: catalog.StockLine{VariantID: variant, Quantity: 2}}}
 	write := func(fn func(context.Context, *writeq.Queries) error) error { return s.DB.Write(t.Context(), fn) }
 
 	c.pay(t, placed, "k", "approved").want(200, "")

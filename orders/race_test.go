@@ -11,21 +11,47 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-// TestNoOversell: 64 shoppers, three carts each, one variant, 100 of it.
+// TestNoOversell: 64 shoppers, three carts each, one variant, 100 of it; each order in
+// a transaction of its own, and as many as come together in one.
 func TestNoOversell(t *testing.T) {
 	t.Parallel()
+	t.Run("alone", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		sellOut(t, s, s.variant(t, 700, 100))
+		if n := s.transactions(t); n != 100 {
+			t.Errorf("100 orders in %d transactions", n)
+		}
+	})
+	t.Run("together", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t, hotBatch(32))
+		variant := s.variant(t, 700, 100)
+		s.heat(variant)
+		sellOut(t, s, variant)
+		if n := s.transactions(t); n > 50 {
+			t.Errorf("100 orders took %d transactions: hardly any were together", n)
+		}
+	})
+}
+
+func sellOut(t *testing.T, s *shop, variant id.ID) {
+	t.Helper()
 	const shoppers, carts, stock = 64, 3, 100
-	s := newShop(t)
-	variant := s.variant(t, 700, stock)
+
+	buyers := make([]*client, shoppers)
+	wishes := make([][carts]Cart, shoppers)
+	together(shoppers, func(i int) {
+		buyers[i], wishes[i][0] = s.newCart(t, ItemInput{variant, 1})
+		for n := 1; n < carts; n++ {
+			wishes[i][n] = buyers[i].nextCart(t, ItemInput{variant, 1})
+		}
+	})
 
 	var placed, short atomic.Int32
-	together(shoppers, func(int) {
-		c, cart := s.newCart(t, ItemInput{variant, 1})
-		for n := range carts {
-			if n > 0 {
-				cart = c.nextCart(t, ItemInput{variant, 1})
-			}
-			r := c.do(t, "POST", checkoutPath(cart), form(), "Idempotency-Key", cart.ID.String())
+	together(shoppers, func(i int) {
+		for _, cart := range wishes[i] {
+			r := buyers[i].do(t, "POST", checkoutPath(cart), form(), "Idempotency-Key", cart.ID.String())
 			var problem struct {
 				Code  string
 				Lines []catalog.Shortage

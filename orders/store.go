@@ -25,6 +25,10 @@ type Config struct {
 	CartRead, OrderRead fresh.Policy
 	// PaymentWindow is how long an order waits for its payment.
 	PaymentWindow time.Duration
+	// HotBatch is how many checkouts that want the same hot variant may share a
+	// transaction; 0 lets none.
+	HotBatch int
+	HotHooks HotHooks
 }
 
 // own governs what belongs to one shopper: nothing older than the session has
@@ -38,13 +42,20 @@ func DefaultConfig() Config {
 
 // Store keeps carts and orders. It is safe for concurrent use.
 type Store struct {
-	db     *db.DB
-	config Config
-	sold   sold
+	db       *db.DB
+	config   Config
+	sold     sold
+	combiner *combiner // nil: every checkout is alone
 }
 
 // New returns the carts and orders kept in db.
-func New(db *db.DB, config Config) *Store { return &Store{db: db, config: config} }
+func New(db *db.DB, config Config) *Store {
+	s := &Store{db: db, config: config}
+	if config.HotBatch > 1 {
+		s.combiner = newCombiner(s)
+	}
+	return s
+}
 
 // CreateCart opens a cart with the given items for who, or for a new shopper if
 // who is nil. Errors: ErrUnauthorized when nobody holds the token, ErrQuantity,

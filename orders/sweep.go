@@ -81,9 +81,9 @@ func (s *Store) expireBatch(ctx context.Context, limit int, but []id.ID) (taken 
 		if err != nil {
 			return fmt.Errorf("expire orders: %w", err)
 		}
-		lines := make([]catalog.ReturnLine, len(rows))
+		lines := make([]catalog.OrderLine, len(rows))
 		for i, r := range rows {
-			lines[i] = catalog.ReturnLine{
+			lines[i] = catalog.OrderLine{
 				OrderID:   r.OrderID,
 				StockLine: catalog.StockLine{VariantID: r.VariantID, Quantity: int(r.Quantity)},
 			}

@@ -50,6 +50,7 @@ type serveCmd struct {
 	Currency        string        `env:"SHOP_CURRENCY" default:"EUR" help:"ISO 4217 code of the shop's one currency."`
 	PaymentWindow   time.Duration `env:"SHOP_PAYMENT_WINDOW" default:"15m" help:"How long an order waits for its payment before it expires and its stock is returned."`
 	ExpireEvery     time.Duration `env:"SHOP_EXPIRE_EVERY" default:"15s" help:"How often this process looks for orders to expire; 0 leaves it to others. An order that nobody expires cannot be paid all the same, but keeps its stock."`
+	HotBatch        int           `env:"SHOP_HOT_BATCH" default:"0" help:"How many checkouts that want the same hot variant may share a transaction, for example 64; 0: none do. See orders/combine.go."`
 	RequestTimeout  time.Duration `env:"SHOP_REQUEST_TIMEOUT" default:"10s" help:"Deadline of a request."`
 	ShutdownTimeout time.Duration `env:"SHOP_SHUTDOWN_TIMEOUT" default:"10s" help:"How long requests under way may take once the process is asked to stop."`
 	AccessLog       bool          `env:"SHOP_ACCESS_LOG" default:"true" negatable:"" help:"Log each request."`
@@ -264,5 +265,6 @@ func (c serveCmd) checkLimits(errs *configErrors) {
 	positive("--shutdown-timeout", c.ShutdownTimeout > 0, "more than 0, for example 10s")
 	positive("--payment-window", c.PaymentWindow >= time.Second, "at least 1s, for example 15m")
 	positive("--expire-every", c.ExpireEvery >= 0, "0 (never), or for example 15s")
+	positive("--hot-batch", c.HotBatch >= 0 && c.HotBatch <= 1000, "0 (none) to 1000")
 	positive("--currency", len(c.Currency) == 3 && strings.ToUpper(c.Currency) == c.Currency, "an ISO 4217 code such as EUR")
 }

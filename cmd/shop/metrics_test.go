@@ -214,6 +214,39 @@ func TestAlarmsAreMetrics(t *testing.T) {
 	}
 }
 
+func TestHotCheckoutsAreMeasured(t *testing.T) {
+	o := newObserver(settings{})
+	hooks := o.hotHooks()
+	hooks.Batch(5, 2)
+	hooks.Batch(1, 0)
+	hooks.Full()
+	for lane, want := range map[string]float64{"together": 6, "alone": 2, "refused": 1} {
+		if n := testutil.ToFloat64(o.hot.WithLabelValues(lane)); n != want {
+			t.Errorf("%s: %v, not %v", lane, n, want)
+		}
+	}
+	want := strings.NewReader(`# HELP leeway_hot_batch_checkouts Checkouts in a shared transaction.
+# TYPE leeway_hot_batch_checkouts histogram
+leeway_hot_batch_checkouts_bucket{le="1"} 1
+leeway_hot_batch_checkouts_bucket{le="2"} 1
+leeway_hot_batch_checkouts_bucket{le="4"} 1
+leeway_hot_batch_checkouts_bucket{le="8"} 2
+leeway_hot_batch_checkouts_bucket{le="16"} 2
+leeway_hot_batch_checkouts_bucket{le="32"} 2
+leeway_hot_batch_checkouts_bucket{le="64"} 2
+leeway_hot_batch_checkouts_bucket{le="128"} 2
+leeway_hot_batch_checkouts_bucket{le="256"} 2
+leeway_hot_batch_checkouts_bucket{le="512"} 2
+leeway_hot_batch_checkouts_bucket{le="1024"} 2
+leeway_hot_batch_checkouts_bucket{le="+Inf"} 2
+leeway_hot_batch_checkouts_sum 8
+leeway_hot_batch_checkouts_count 2
+`)
+	if err := testutil.CollectAndCompare(o.batches, want); err != nil {
+		t.Error(err)
+	}
+}
+
 // While a request waits it is in flight, and what is outside of the cap is not.
 func TestInFlightIsMeasured(t *testing.T) {
 	s := newShop(t)

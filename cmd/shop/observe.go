@@ -12,6 +12,7 @@ import (
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/web"
+	"example.com/leeway/orders"
 )
 
 // observer measures what the program around the router does. A nil one measures
@@ -25,6 +26,8 @@ type observer struct {
 	http      *web.Metrics
 	checkouts *prometheus.CounterVec
 	inFlight  *prometheus.GaugeVec
+	hot       *prometheus.CounterVec
+	batches   prometheus.Histogram
 }
 
 func newObserver(set settings) *observer {
@@ -37,6 +40,13 @@ func newObserver(set settings) *observer {
 			Name: "leeway_http_in_flight", Help: "Requests worked on now, of those that the cap counts.",
 		}, []string{"listener"}),
 	}
+	o.hot = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "leeway_hot_checkouts_total", Help: "Checkouts of a hot variant: together in one transaction, alone because that decided nothing, or refused since the queue was full.",
+	}, []string{"lane"})
+	o.batches = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "leeway_hot_batch_checkouts", Help: "Checkouts in a shared transaction.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+	})
 	o.http = web.NewMetrics(o.registry)
 	limit := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "leeway_http_in_flight_limit", Help: "How many requests are worked on at once, on each listener; more are answered 503.",
@@ -47,7 +57,7 @@ func newObserver(set settings) *observer {
 	}, []string{"policy"})
 	budgets.WithLabelValues("browse").Set(set.BrowseBudget.Seconds())
 	budgets.WithLabelValues("session").Set(set.SessionBudget.Seconds())
-	o.registry.MustRegister(o.checkouts, o.inFlight, limit, budgets,
+	o.registry.MustRegister(o.checkouts, o.inFlight, o.hot, o.batches, limit, budgets,
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return o
@@ -57,6 +67,22 @@ func newObserver(set settings) *observer {
 // that of the request.
 func (o *observer) read(ctx context.Context, s fresh.Served) {
 	o.http.Read(ctx, s.Node, s.Source(), s.Reason.String())
+}
+
+// hotHooks count what becomes of the checkouts that share transactions.
+func (o *observer) hotHooks() orders.HotHooks {
+	if o == nil {
+		return orders.HotHooks{}
+	}
+	together, alone, refused := o.hot.WithLabelValues("together"), o.hot.WithLabelValues("alone"), o.hot.WithLabelValues("refused")
+	return orders.HotHooks{
+		Batch: func(n, left int) {
+			together.Add(float64(n))
+			alone.Add(float64(left))
+			o.batches.Observe(float64(n + left))
+		},
+		Full: refused.Inc,
+	}
 }
 
 // measure counts and times every request.

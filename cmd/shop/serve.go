@@ -127,6 +127,7 @@ func (s *server) ordersConfig() orders.Config {
 	config := orders.DefaultConfig()
 	config.Currency = s.Currency
 	config.PaymentWindow = s.PaymentWindow
+	config.HotBatch, config.HotHooks = s.HotBatch, s.observer.hotHooks()
 	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }

@@ -93,6 +93,36 @@ func (c *Carrier) rewind(pos Position) {
 	c.token, c.raised = pos, true
 }
 
+// Share returns a carrier for one transaction that works for several sessions. A
+// session that has met a newer primary than the one known here keeps the transaction
+// from being tried, as its own would be; see [Router.Write]. Nil carriers are of
+// requests without a session.
+func Share(sessions ...*Carrier) *Carrier {
+	shared := new(Carrier)
+	for _, c := range sessions {
+		if c == nil {
+			continue
+		}
+		token, _ := c.Token()
+		shared.token.Timeline = max(shared.token.Timeline, token.Timeline) // no LSN: one session's is not another's
+	}
+	return shared
+}
+
+// Adopt raises the session's token to what a shared transaction committed, and notes
+// where it ran.
+func (c *Carrier) Adopt(shared *Carrier) {
+	if c == nil {
+		return
+	}
+	if pos, raised := shared.Token(); raised {
+		c.raise(pos)
+	}
+	if served, ok := shared.Served(); ok {
+		c.note(served)
+	}
+}
+
 // note remembers the weakest answer of the request.
 func (c *Carrier) note(served Served) {
 	c.mu.Lock()

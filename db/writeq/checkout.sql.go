@@ -40,42 +40,45 @@ func (q *Queries) CloseCart(ctx context.Context, arg CloseCartParams) (CloseCart
 	return i, err
 }
 
-const placeOrder = `-- name: PlaceOrder :one
+const placeOrders = `-- name: PlaceOrders :many
 WITH placed AS (
     INSERT INTO orders (id, cart_id, shopper_id, email, shipping_address, currency, total, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7,
-        now() + make_interval(secs => $8::float8))
+    SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::text[]),
+        unnest($5::jsonb[]), $6::text, unnest($7::bigint[]),
+        now() + make_interval(secs => $8::float8)
     RETURNING id, number, status, version, expires_at, created_at
 ), lines AS (
     INSERT INTO order_lines (order_id, variant_id, product_slug, name, sku, options, quantity, unit_price)
-    SELECT $1, unnest($9::uuid[]), unnest($10::text[]), unnest($11::text[]),
-        unnest($12::text[]), unnest($13::jsonb[]), unnest($14::integer[]), unnest($15::bigint[])
+    SELECT unnest($9::uuid[]), unnest($10::uuid[]), unnest($11::text[]), unnest($12::text[]),
+        unnest($13::text[]), unnest($14::jsonb[]), unnest($15::integer[]), unnest($16::bigint[])
 ), history AS (
     INSERT INTO order_history (order_id, version, to_status, reason, at)
     SELECT id, version, status, 'checkout', created_at FROM placed
 )
-SELECT number, status, version, expires_at, created_at FROM placed
+SELECT id, number, status, version, expires_at, created_at FROM placed
 `
 
-type PlaceOrderParams struct {
-	ID              id.ID
-	CartID          id.ID
-	ShopperID       id.ID
-	Email           string
-	ShippingAddress []byte
-	Currency        string
-	Total           int64
-	PaymentSeconds  float64
-	VariantIds      []id.ID
-	ProductSlugs    []string
-	Names           []string
-	Skus            []string
-	Options         [][]byte
-	Quantities      []int32
-	UnitPrices      []int64
+type PlaceOrdersParams struct {
+	Ids               []id.ID
+	CartIds           []id.ID
+	ShopperIds        []id.ID
+	Emails            []string
+	ShippingAddresses [][]byte
+	Currency          string
+	Totals            []int64
+	PaymentSeconds    float64
+	OrderIds          []id.ID
+	VariantIds        []id.ID
+	ProductSlugs      []string
+	Names             []string
+	Skus              []string
+	Options           [][]byte
+	Quantities        []int32
+	UnitPrices        []int64
 }
 
-type PlaceOrderRow struct {
+type PlaceOrdersRow struct {
+	ID        id.ID
 	Number    int64
 	Status    string
 	Version   int64
@@ -83,19 +86,20 @@ type PlaceOrderRow struct {
 	CreatedAt time.Time
 }
 
-// The order, its lines and its first step of history. The lines come as values
-// and not from cart_lines: a statement of its own would see prices of a later
-// snapshot than those the total was made of.
-func (q *Queries) PlaceOrder(ctx context.Context, arg PlaceOrderParams) (PlaceOrderRow, error) {
-	row := q.db.QueryRow(ctx, placeOrder,
-		arg.ID,
-		arg.CartID,
-		arg.ShopperID,
-		arg.Email,
-		arg.ShippingAddress,
+// Orders, their lines and their first step of history: one, or those of a batch. The
+// lines come as values and not from cart_lines: a statement of its own would see
+// prices of a later snapshot than those the totals were made of.
+func (q *Queries) PlaceOrders(ctx context.Context, arg PlaceOrdersParams) ([]PlaceOrdersRow, error) {
+	rows, err := q.db.Query(ctx, placeOrders,
+		arg.Ids,
+		arg.CartIds,
+		arg.ShopperIds,
+		arg.Emails,
+		arg.ShippingAddresses,
 		arg.Currency,
-		arg.Total,
+		arg.Totals,
 		arg.PaymentSeconds,
+		arg.OrderIds,
 		arg.VariantIds,
 		arg.ProductSlugs,
 		arg.Names,
@@ -104,13 +108,27 @@ func (q *Queries) PlaceOrder(ctx context.Context, arg PlaceOrderParams) (PlaceOr
 		arg.Quantities,
 		arg.UnitPrices,
 	)
-	var i PlaceOrderRow
-	err := row.Scan(
-		&i.Number,
-		&i.Status,
-		&i.Version,
-		&i.ExpiresAt,
-		&i.CreatedAt,
-	)
-	return i, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PlaceOrdersRow{}
+	for rows.Next() {
+		var i PlaceOrdersRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.Status,
+			&i.Version,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

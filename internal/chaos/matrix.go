@@ -35,6 +35,7 @@ var matrix = []scenario{
 	{name: "instance killed in COMMIT", rows: "17", run: appKilled},
 	{name: "commit in doubt", rows: "18", short: true, run: commitInDoubt},
 	{name: "retry storm", rows: "19", run: retryStorm},
+	{name: "hot item", rows: "6, 19", run: hotItem},
 	{name: "unequal lag", rows: "20", run: unequalLag},
 	{name: "backend killed", rows: "21", run: backendKilled},
 }

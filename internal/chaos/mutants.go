@@ -1,5 +1,11 @@
 package main
 
+// withoutNets drops the constraints under the stock.
+const withoutNets = `DO $$ DECLARE c record; BEGIN
+	FOR c IN SELECT conrelid::regclass AS t, conname FROM pg_constraint
+		WHERE contype = 'c' AND conrelid IN ('variants'::regclass, 'stock_movements'::regclass)
+	LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.t, c.conname); END LOOP; END $$`
+
 // mutants are the mistakes that this run must be able to see.
 var mutants = []mutant{
 	{
@@ -106,12 +112,17 @@ var mutants = []mutant{
 	},
 	{
 		name: "sells without the stock guard", scenario: "replay paused", check: "I3",
-		prepare: `DO $$ DECLARE c record; BEGIN
-			FOR c IN SELECT conrelid::regclass AS t, conname FROM pg_constraint
-				WHERE contype = 'c' AND conrelid IN ('variants'::regclass, 'stock_movements'::regclass)
-			LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.t, c.conname); END LOOP; END $$`,
+		prepare: withoutNets,
 		edits: []edit{
-			{"catalog/stock.go", "n := available[line.VariantID]; n < line.Quantity", "n := available[line.VariantID]; n < -1_000_000"},
+			{"catalog/stock.go", "n := s.available[line.VariantID]; n < line.Quantity", "n := s.available[line.VariantID]; n < -1_000_000"},
+			{"db/writeq/catalog_stock.sql.go", " AND v.stock_quantity >= w.quantity", ""},
+		},
+	},
+	{
+		name: "hands out the same stock to all of a batch", scenario: "hot item", check: "I3",
+		prepare: withoutNets,
+		edits: []edit{
+			{"catalog/stock.go", "s.available[line.VariantID] -= line.Quantity", "s.available[line.VariantID] -= 0"},
 			{"db/writeq/catalog_stock.sql.go", " AND v.stock_quantity >= w.quantity", ""},
 		},
 	},

@@ -115,7 +115,7 @@ func (w *world) upstream(standby, primary string) string {
 }
 
 func (w *world) startApps(ctx context.Context, o options) error {
-	for _, name := range []string{"app-a", "app-b"} {
+	for i, name := range []string{"app-a", "app-b"} {
 		nodes, reader, err := w.nodesFor(name)
 		if err != nil {
 			return err
@@ -125,7 +125,7 @@ func (w *world) startApps(ctx context.Context, o options) error {
 			"SHOP_NODES="+nodes, "SHOP_READ_USER="+reader.Username(), "SHOP_READ_PASSWORD="+password,
 			"SHOP_REQUEST_TIMEOUT="+requestTimeout.String(),
 			"SHOP_BROWSE_BUDGET="+browseBudget.String(), "SHOP_SESSION_BUDGET="+sessionBudget.String(),
-			fmt.Sprintf("SHOP_FALLBACK_CONNS=%d", fallbackConns))
+			fmt.Sprintf("SHOP_FALLBACK_CONNS=%d", fallbackConns), fmt.Sprintf("SHOP_HOT_BATCH=%d", i*hotBatch))
 		if err := a.Start(ctx); err != nil {
 			return err
 		}

@@ -7,19 +7,29 @@ ORDER BY v.id
 FOR NO KEY UPDATE OF v;
 
 -- name: TakeStock :execrows
--- The guard stands in the UPDATE itself and the ledger is written from what it
--- returns, so that neither can happen without the other.
-WITH taken AS (
+-- For one order or those of a batch: each variant is updated once, by the sum, and the
+-- ledger then tells the orders apart, one after the other, as if they had come so. The
+-- guard stands in the UPDATE itself and the ledger is written from what it returns, so
+-- that neither can happen without the other; in the order in which seq numbers it.
+WITH line AS (
+    SELECT unnest(@order_ids::uuid[]) AS order_id, unnest(@variant_ids::uuid[]) AS variant_id,
+        unnest(@quantities::integer[]) AS quantity, unnest(@movement_ids::uuid[]) AS movement
+), taken AS (
     UPDATE variants v
     SET stock_quantity = v.stock_quantity - w.quantity, version = v.version + 1, updated_at = now()
-    FROM (
-        SELECT unnest(@ids::uuid[]) AS id, unnest(@quantities::integer[]) AS quantity, unnest(@movement_ids::uuid[]) AS movement
-    ) w
-    WHERE v.id = w.id AND v.active AND v.stock_quantity >= w.quantity
-    RETURNING v.id, w.quantity, w.movement, v.stock_quantity AS after
+    FROM (SELECT l.variant_id, sum(l.quantity)::integer AS quantity FROM line l GROUP BY l.variant_id) w
+    WHERE v.id = w.variant_id AND v.active AND v.stock_quantity >= w.quantity
+    RETURNING v.id, v.stock_quantity + w.quantity AS before
+), running AS (
+    SELECT l.order_id, l.variant_id, l.quantity, l.movement,
+        (sum(l.quantity) OVER (PARTITION BY l.variant_id ORDER BY l.order_id))::integer AS so_far
+    FROM line l
 )
 INSERT INTO stock_movements (id, variant_id, order_id, kind, delta, before, after)
-SELECT t.movement, t.id, @order_id::uuid, 'checkout', -t.quantity, t.after + t.quantity, t.after FROM taken t;
+SELECT l.movement, l.variant_id, l.order_id, 'checkout', -l.quantity, t.before - l.so_far + l.quantity, t.before - l.so_far
+FROM running l
+JOIN taken t ON t.id = l.variant_id
+ORDER BY l.order_id;
 
 -- name: ReturnStock :execrows
 -- Any number of orders at once: each variant is updated once, by the sum, and the

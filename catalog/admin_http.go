@@ -191,6 +191,5 @@ func (h handlers) movements(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	web.NextLink(w, r, next)
-	return web.JSON(w, http.StatusOK, web.List[Movement]{Data: movements, Page: web.NewPage(limit, next)})
+	return web.SendList(w, r, movements, limit, next)
 }

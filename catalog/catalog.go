@@ -10,6 +10,7 @@
 package catalog
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -78,11 +79,11 @@ type Summary struct {
 // Product is a listed product with its active variants.
 type Product struct {
 	Summary
-	Description string    `json:"description"`
-	Options     []Option  `json:"options"`
-	Variants    []Variant `json:"variants"`
-	Version     int64     `json:"version"`
-	UpdatedAt   time.Time `json:"updated_at"`
+	Description string          `json:"description"`
+	Options     json.RawMessage `json:"options"` // of Option, as the database normalises it
+	Variants    []Variant       `json:"variants"`
+	Version     int64           `json:"version"`
+	UpdatedAt   time.Time       `json:"updated_at"`
 }
 
 // Option is a way in which the variants of a product differ.
@@ -93,10 +94,10 @@ type Option struct {
 
 // Variant is what is bought.
 type Variant struct {
-	ID      id.ID             `json:"id"`
-	SKU     string            `json:"sku"`
-	Options map[string]string `json:"options"`
-	Price   Money             `json:"price"`
+	ID      id.ID           `json:"id"`
+	SKU     string          `json:"sku"`
+	Options json.RawMessage `json:"options"` // values by name, likewise
+	Price   Money           `json:"price"`
 	Stock
 }
 

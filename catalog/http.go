@@ -42,7 +42,7 @@ func (h handlers) categories(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return sendTagged(w, r, whole[Category]{tree})
+	return web.Tagged(w, r, whole[Category]{tree})
 }
 
 func (h handlers) category(w http.ResponseWriter, r *http.Request) error {
@@ -54,7 +54,7 @@ func (h handlers) category(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return sendTagged(w, r, detail)
+	return web.Tagged(w, r, detail)
 }
 
 func (h handlers) products(w http.ResponseWriter, r *http.Request) error {
@@ -66,8 +66,7 @@ func (h handlers) products(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	web.NextLink(w, r, next)
-	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: products, Page: web.NewPage(query.Limit, next)})
+	return web.SendList(w, r, products, query.Limit, next)
 }
 
 func (h handlers) product(w http.ResponseWriter, r *http.Request) error {
@@ -79,7 +78,9 @@ func (h handlers) product(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return sendTagged(w, r, product)
+	// The product's version would not do as its tag: a sale changes its variants'
+	// availability and a price within the range changes too, and neither touches it.
+	return web.Tagged(w, r, product)
 }
 
 func (h handlers) availability(w http.ResponseWriter, r *http.Request) error {

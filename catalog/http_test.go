@@ -125,16 +125,19 @@ func TestProductPage(t *testing.T) {
 	if got.PriceRange.Min.Amount != low || got.PriceRange.Max.Amount != high || got.PriceRange.Min.Currency != "EUR" {
 		t.Errorf("price range %+v, want %d to %d", got.PriceRange, low, high)
 	}
-	if diff := gocmp.Diff(p.Options, got.Options); diff != "" || got.Description != p.Description {
+	if diff := gocmp.Diff(p.Options, parsed[[]catalog.Option](t, got.Options)); diff != "" || got.Description != p.Description {
 		t.Errorf("description %q, options (-want +got):\n%s", got.Description, diff)
 	}
 	for i, v := range p.Variants {
 		want := catalog.Variant{
-			ID: v.ID, SKU: v.SKU, Options: v.Options,
+			ID: v.ID, SKU: v.SKU, Options: got.Variants[i].Options,
 			Price: catalog.Money{Amount: v.Price, Currency: "EUR"}, Stock: catalog.StockOf(int32(v.Stock), true),
 		}
 		if diff := gocmp.Diff(want, got.Variants[i]); diff != "" {
 			t.Errorf("variant %d (-want +got):\n%s", i, diff)
+		}
+		if diff := gocmp.Diff(v.Options, parsed[map[string]string](t, got.Variants[i].Options)); diff != "" {
+			t.Errorf("options of variant %d (-want +got):\n%s", i, diff)
 		}
 	}
 	s.exec(t, "UPDATE variants SET active = false WHERE id = $1", p.Variants[0].ID)
@@ -147,6 +150,14 @@ func TestProductPage(t *testing.T) {
 	if w := s.get(t, target); w.Code != http.StatusNotFound {
 		t.Errorf("an archived product: %d, want 404", w.Code)
 	}
+}
+
+func parsed[T any](t *testing.T, text json.RawMessage) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
 }
 
 // The tag must change with whatever the page shows, also with what does not

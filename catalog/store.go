@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -80,7 +79,7 @@ func (s *Store) Product(ctx context.Context, slug string) (Product, error) {
 	if len(rows) == 0 {
 		return Product{}, ErrNotFound
 	}
-	return s.product(rows)
+	return s.product(rows), nil
 }
 
 // Availability answers in the order of ids. A variant that does not exist is
@@ -104,7 +103,7 @@ func (s *Store) Availability(ctx context.Context, ids []id.ID) ([]VariantStock, 
 }
 
 // product gathers the rows of one product, one for each variant.
-func (s *Store) product(rows []readq.ProductBySlugRow) (Product, error) {
+func (s *Store) product(rows []readq.ProductBySlugRow) Product {
 	r := rows[0]
 	p := Product{
 		Summary: s.summary(listRow{
@@ -112,20 +111,16 @@ func (s *Store) product(rows []readq.ProductBySlugRow) (Product, error) {
 			InStock: r.InStock, CreatedAt: r.CreatedAt,
 			CategorySlug: r.CategorySlug, CategoryName: r.CategoryName,
 		}),
-		Description: r.Description, Version: r.Version, UpdatedAt: r.UpdatedAt.UTC(),
-		Variants: make([]Variant, 0, len(rows)),
+		Description: r.Description, Options: r.Options, Version: r.Version, UpdatedAt: r.UpdatedAt.UTC(),
+		Variants: make([]Variant, len(rows)),
 	}
-	if err := json.Unmarshal(r.Options, &p.Options); err != nil {
-		return Product{}, fmt.Errorf("options of product %s: %w", r.ID, err)
-	}
-	for _, r := range rows {
-		v := Variant{ID: r.VariantID, SKU: r.Sku, Price: s.money(r.Price), Stock: StockOf(r.StockQuantity, true)}
-		if err := json.Unmarshal(r.VariantOptions, &v.Options); err != nil {
-			return Product{}, fmt.Errorf("options of variant %s: %w", r.VariantID, err)
+	for i, r := range rows {
+		p.Variants[i] = Variant{
+			ID: r.VariantID, SKU: r.Sku, Options: r.VariantOptions,
+			Price: s.money(r.Price), Stock: StockOf(r.StockQuantity, true),
 		}
-		p.Variants = append(p.Variants, v)
 	}
-	return p, nil
+	return p
 }
 
 // listRow is the row of every list. sqlc makes a type for each query, all of

@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"regexp"
 	"slices"
@@ -42,25 +40,6 @@ type VariantStock struct {
 	VariantID id.ID        `json:"variant_id"`
 	Status    Availability `json:"status"`
 	Available int          `json:"available"`
-}
-
-// sendTagged answers 200 or 304. The tag is the digest of what is sent. The
-// version of a product would not do: a sale changes its variants' availability
-// and a price within the range changes too, and neither touches the product.
-//
-// A browser may keep the answer if it asks each time whether it still holds; a
-// shared cache may not, since an answer can carry its reader's token.
-func sendTagged(w http.ResponseWriter, r *http.Request, v any) error {
-	body, err := web.Encode(v)
-	if err != nil {
-		return err
-	}
-	digest := sha256.Sum256(body)
-	w.Header().Set("Cache-Control", "private, no-cache")
-	if web.NotModified(w, r, `"`+hex.EncodeToString(digest[:12])+`"`) {
-		return nil
-	}
-	return web.Raw(w, http.StatusOK, body)
 }
 
 var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)

@@ -80,8 +80,7 @@ func (h handlers) allOrders(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	private(w)
-	web.NextLink(w, r, next)
-	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: orders, Page: web.NewPage(list.Limit, next)})
+	return web.SendList(w, r, orders, list.Limit, next)
 }
 
 func (h handlers) advance(w http.ResponseWriter, r *http.Request) error {

@@ -246,8 +246,7 @@ func (h handlers) orders(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	private(w)
-	web.NextLink(w, r, next)
-	return web.JSON(w, http.StatusOK, web.List[Summary]{Data: orders, Page: web.NewPage(list.Limit, next)})
+	return web.SendList(w, r, orders, list.Limit, next)
 }
 
 // order answers 304 too: unlike a cart, an order shows nothing that its version does

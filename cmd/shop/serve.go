@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -22,8 +24,16 @@ import (
 	"example.com/leeway/orders"
 )
 
+// gcPercent is how much garbage may be made until it is collected, in percent of what is
+// in use: some 10 MB here, so that Go's default of 100 would collect many times a second
+// for the sake of 40 MB. GOGC decides otherwise.
+const gcPercent = 400
+
 // Run serves until ctx ends, then finishes what is under way.
 func (c *serveCmd) Run(ctx context.Context, app *app) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	settings, err := c.settings()
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ type connState struct {
 	seen    time.Time // when it showed it
 	trouble string    // SQLSTATE of a notice that puts a COMMIT in doubt
 
-	statements map[string]statement // by SQL; a program has few, and all are constant
+	statements map[string]*statement // by SQL; a program has few, and all are constant
 	builder    pgx.ExtendedQueryBuilder
 }
 

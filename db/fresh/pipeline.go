@@ -49,7 +49,7 @@ func (l *lease) send(ctx context.Context, todo steps, sql string, args []any) (*
 		return nil, err
 	}
 	answers := l.conn.PgConn().ExecBatch(ctx, &batch)
-	res, err := l.receive(answers, todo, l.state.statements[sql].fields)
+	res, err := l.receive(answers, todo, l.state.statements[sql])
 	if closeErr := answers.Close(); err == nil {
 		err = closeErr
 	}
@@ -63,7 +63,7 @@ func (l *lease) sendAlone(ctx context.Context, sql string, args []any) (*result,
 	if err != nil {
 		return nil, err
 	}
-	return readAll(l.conn.PgConn().ExecStatement(ctx, s.description, params.ParamValues, params.ParamFormats, s.formats), s.fields)
+	return s.readAll(l.conn.PgConn().ExecStatement(ctx, s.description, params.ParamValues, params.ParamFormats, s.formats))
 }
 
 func (l *lease) add(ctx context.Context, batch *pgconn.Batch, sql string, args []any) error {
@@ -77,10 +77,10 @@ func (l *lease) add(ctx context.Context, batch *pgconn.Batch, sql string, args [
 
 // encode prepares a statement and its parameters. The latter are the
 // connection's, to be sent or copied into a batch before the next call.
-func (l *lease) encode(ctx context.Context, sql string, args []any) (statement, *pgx.ExtendedQueryBuilder, error) {
+func (l *lease) encode(ctx context.Context, sql string, args []any) (*statement, *pgx.ExtendedQueryBuilder, error) {
 	s, err := l.prepare(ctx, sql)
 	if err != nil {
-		return statement{}, nil, err
+		return nil, nil, err
 	}
 	params := &l.state.builder
 	return s, params, params.Build(l.conn.TypeMap(), s.description, args)
@@ -92,23 +92,26 @@ type statement struct {
 	description *pgconn.StatementDescription
 	formats     []int16
 	fields      []pgconn.FieldDescription
+
+	// What its last answer took: the next one mostly takes as much.
+	bytes, values int
 }
 
-func (l *lease) prepare(ctx context.Context, sql string) (statement, error) {
+func (l *lease) prepare(ctx context.Context, sql string) (*statement, error) {
 	if s, ok := l.state.statements[sql]; ok {
 		return s, nil
 	}
 	description, err := l.conn.Prepare(ctx, sql, sql)
 	if err != nil {
-		return statement{}, err
+		return nil, err
 	}
-	s := statement{description: description, fields: slices.Clone(description.Fields)}
+	s := &statement{description: description, fields: slices.Clone(description.Fields)}
 	for i := range s.fields {
 		s.fields[i].Format = l.conn.TypeMap().FormatCodeForOID(s.fields[i].DataTypeOID)
 		s.formats = append(s.formats, s.fields[i].Format)
 	}
 	if l.state.statements == nil {
-		l.state.statements = map[string]statement{}
+		l.state.statements = map[string]*statement{}
 	}
 	l.state.statements[sql] = s
 	return s, nil
@@ -127,7 +130,7 @@ func (l *lease) forgetStatements(ctx context.Context) error {
 }
 
 // receive reads the answers in the order of the steps.
-func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps, fields []pgconn.FieldDescription) (res *result, err error) {
+func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps, s *statement) (res *result, err error) {
 	if todo.guard {
 		if l.proven, err = l.receivePosition(answers); err != nil {
 			return nil, err
@@ -140,7 +143,7 @@ func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps, fields []
 		if !answers.NextResult() {
 			return nil, noAnswer(answers)
 		}
-		if res, err = readAll(answers.ResultReader(), fields); err != nil {
+		if res, err = s.readAll(answers.ResultReader()); err != nil {
 			return nil, err
 		}
 	}

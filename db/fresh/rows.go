@@ -23,9 +23,9 @@ type result struct {
 
 const nullValue = -1
 
-// readAll drains an answer, whose fields are known from its preparation.
-func readAll(answer *pgconn.ResultReader, fields []pgconn.FieldDescription) (*result, error) {
-	res := &result{fields: fields}
+// readAll drains an answer to the statement.
+func (s *statement) readAll(answer *pgconn.ResultReader) (*result, error) {
+	res := &result{fields: s.fields, data: make([]byte, 0, s.bytes), ends: make([]int, 0, s.values)}
 	for answer.NextRow() {
 		for _, value := range answer.Values() {
 			if value == nil {
@@ -38,6 +38,7 @@ func readAll(answer *pgconn.ResultReader, fields []pgconn.FieldDescription) (*re
 	}
 	var err error
 	res.tag, err = answer.Close()
+	s.bytes, s.values = len(res.data), len(res.ends)
 	return res, err
 }
 
@@ -52,10 +53,15 @@ type rows struct {
 	start  int // where the current row begins in data
 	values [][]byte
 	types  *pgtype.Map
-	plans  []pgtype.ScanPlan
-	kinds  []reflect.Type
+	plans  []scanPlan // one for each column, made for the first row
 	err    error
 	closed bool
+}
+
+// scanPlan is how a column is decoded into destinations of one type.
+type scanPlan struct {
+	pgtype.ScanPlan
+	into reflect.Type
 }
 
 func newRows(res *result) *rows {
@@ -96,14 +102,14 @@ func (r *rows) Scan(dest ...any) error {
 		return r.fail(fmt.Errorf("fresh: %d columns do not fit %d destinations", len(r.fields), len(dest)))
 	}
 	if r.plans == nil {
-		r.plans, r.kinds = make([]pgtype.ScanPlan, len(dest)), make([]reflect.Type, len(dest))
+		r.plans = make([]scanPlan, len(dest))
 	}
 	for i, d := range dest {
 		if d == nil {
 			continue
 		}
-		if kind := reflect.TypeOf(d); kind != r.kinds[i] {
-			r.plans[i], r.kinds[i] = r.types.PlanScan(r.fields[i].DataTypeOID, r.fields[i].Format, d), kind
+		if into := reflect.TypeOf(d); into != r.plans[i].into {
+			r.plans[i] = scanPlan{r.types.PlanScan(r.fields[i].DataTypeOID, r.fields[i].Format, d), into}
 		}
 		if err := r.plans[i].Scan(r.values[i], d); err != nil {
 			return r.fail(pgx.ScanArgError{ColumnIndex: i, FieldName: r.fields[i].Name, Err: err})

@@ -1,8 +1,6 @@
 package web
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"path"
 )
@@ -17,8 +15,7 @@ type Document struct {
 
 // NewDocument returns the document of that name; its ending decides the content type.
 func NewDocument(name string, body []byte) Document {
-	digest := sha256.Sum256(body)
-	return Document{contentType(name), `"` + hex.EncodeToString(digest[:12]) + `"`, body}
+	return Document{contentType(name), digestTag(body), body}
 }
 
 // pagePolicy lets a page load from the shop alone, and nothing inline: no text that a

@@ -1,9 +1,7 @@
 package web
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -175,32 +173,15 @@ func (rn *Renderer) write(w http.ResponseWriter, req *http.Request, p *Problem) 
 	}
 }
 
-// Encode returns v as JSON with one newline at the end: the exact bytes that
-// JSON sends, for those who store an answer and replay it with Raw. <, > and &
-// stay as they are; nosniff and the content type keep them from being markup.
-func Encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode answer: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
 // JSON answers with v. It encodes before it writes anything, so that a failure
 // can still become a 500. Set ETag, Location or Cache-Control through
 // w.Header() before.
 func JSON(w http.ResponseWriter, status int, v any) error {
-	body, err := Encode(v)
-	if err != nil {
-		return err
-	}
-	return Raw(w, status, body)
+	return encode(v, func(body []byte) error { return Raw(w, status, body) })
 }
 
-// Raw answers with body, byte for byte. The content type is application/json
-// unless the header already names one.
+// Raw answers with body, byte for byte, and does not keep it. The content type is
+// application/json unless the header already names one.
 func Raw(w http.ResponseWriter, status int, body []byte) error {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {

@@ -28,14 +28,15 @@ func NewPage(limit int, next string) Page {
 	return Page{Limit: limit, NextCursor: &next}
 }
 
-// MarshalJSON sends no rows as [] and never as null: clients loop over data.
-// It goes through Encode because json.Marshal would escape < and > again.
-func (l List[T]) MarshalJSON() ([]byte, error) {
-	type plain List[T]
-	if l.Data == nil {
-		l.Data = []T{}
+// SendList answers with one page of a collection and how to get the next. No rows are
+// [] and never null: clients loop over data. (A MarshalJSON of List would see to that as
+// well; but what it returns is read and copied once more.)
+func SendList[T any](w http.ResponseWriter, r *http.Request, data []T, limit int, next string) error {
+	if data == nil {
+		data = []T{}
 	}
-	return Encode(plain(l))
+	NextLink(w, r, next)
+	return JSON(w, http.StatusOK, List[T]{Data: data, Page: NewPage(limit, next)})
 }
 
 // NextLink sets the Link header (RFC 8288) to the same request with another

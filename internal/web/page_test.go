@@ -10,18 +10,20 @@ import (
 func TestListIsNeverNull(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		list web.List[string]
-		want string
+		data       []string
+		limit      int
+		next, want string
 	}{
-		{web.List[string]{Page: web.NewPage(24, "")}, `{"data":[],"page":{"limit":24,"next_cursor":null}}`},
-		{
-			web.List[string]{Data: []string{"<a&b>"}, Page: web.NewPage(1, "c")},
-			`{"data":["<a&b>"],"page":{"limit":1,"next_cursor":"c"}}`,
-		},
+		{nil, 24, "", `{"data":[],"page":{"limit":24,"next_cursor":null}}`},
+		{[]string{"<a&b>"}, 1, "c", `{"data":["<a&b>"],"page":{"limit":1,"next_cursor":"c"}}`},
 	}
 	for _, tt := range tests {
-		if got, err := web.Encode(tt.list); err != nil || string(got) != tt.want+"\n" {
-			t.Errorf("got %s, %v, want %s", got, err, tt.want)
+		rec := httptest.NewRecorder()
+		if err := web.SendList(rec, httptest.NewRequest("GET", "/", nil), tt.data, tt.limit, tt.next); err != nil {
+			t.Error(err)
+		}
+		if got := rec.Body.String(); got != tt.want+"\n" {
+			t.Errorf("got %s, want %s", got, tt.want)
 		}
 	}
 }

@@ -132,6 +132,25 @@ func TestFailoverByHand(t *testing.T) {
 		t.Error("a server that runs is rewound")
 	}
 
+	// The primary is lost once more. The control file of the one that only followed still
+	// names the first timeline, which must not make it look older than the other.
+	old.end()
+	exec1(t, next, "INSERT INTO planted VALUES ('newer')")
+	eventually(t, "the one that is there has it", func() bool { return query[string](t, other, rows) == "kept,new,newer" })
+	next.end()
+	old.start(t)
+	eventually(t, "both are cut off", func() bool {
+		n, err := try[int](t, old, "SELECT count(*) FROM pg_stat_wal_receiver")
+		return err == nil && n == 0 && query[int](t, other, "SELECT count(*) FROM pg_stat_wal_receiver") == 0
+	})
+	for _, n := range []*server{old, other} {
+		if out := n.must(t, "status"); !strings.HasPrefix(out, "standby timeline 2 ") {
+			t.Errorf("status of %s: %s", n.name, out)
+		}
+	}
+	next.start(t)
+	awaitStream(t, next, old.name, other.name)
+
 	// And with a new copy, over what is there.
 	other.end()
 	other.must(t, "rebuild", next.peer())

@@ -50,6 +50,15 @@ find_primary() {
 	done
 }
 
+# only_one: from here on nothing else works on the data. The lock is held through exec, so
+# for as long as the server or any of its processes lives, and ends with them. A pid file
+# does not tell: each container counts its own processes, and all servers are number 1.
+only_one() {
+	mkdir -p "$(dirname "$PGDATA")"
+	exec 9>"$(dirname "$PGDATA")/in-use"
+	flock -n 9 || die "it is running: docker compose stop $NODE"
+}
+
 slot="${NODE//-/_}" # a slot's name has no hyphens
 has_slot() { [ "$(ask "$1" "SELECT count(*) FROM pg_replication_slots WHERE slot_name = '$slot'")" = 1 ]; }
 
@@ -82,6 +91,7 @@ settings=(
 )
 
 start() {
+	only_one
 	write_passfile
 	rm -rf "$PGDATA.new" # of a copy that was interrupted
 	local primary
@@ -155,10 +165,9 @@ follow() {
 	say "streams from $1"
 }
 
-
 rejoin() {
+	only_one
 	write_passfile
-	pg_ctl status -D "$PGDATA" >/dev/null 2>&1 && die "stop it first: docker compose stop $NODE"
 	has_slot "$1" || ask "$1" "SELECT pg_create_physical_replication_slot('$slot')" >/dev/null
 	ask "$1" CHECKPOINT >/dev/null # see promote
 	rm -f "$PGDATA/standby.signal" # after a crash pg_rewind first recovers, which it refuses a standby
@@ -177,8 +186,8 @@ rejoin() {
 }
 
 rebuild() {
+	only_one
 	write_passfile
-	pg_ctl status -D "$PGDATA" >/dev/null 2>&1 && die "stop it first: docker compose stop $NODE"
 	base_backup "$1"
 	say "will be a standby of $1: docker compose up -d $NODE"
 }

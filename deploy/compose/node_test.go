@@ -132,6 +132,10 @@ func TestFailoverByHand(t *testing.T) {
 		t.Error("a server that runs is rewound")
 	}
 
+	if out, err := old.beside(t, "rebuild", next.peer()); err == nil || !strings.Contains(out, "it is running") {
+		t.Errorf("the data is replaced under a server that runs: %v\n%s", err, out)
+	}
+
 	// The primary is lost once more. The control file of the one that only followed still
 	// names the first timeline, which must not make it look older than the other.
 	old.end()

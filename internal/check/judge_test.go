@@ -119,8 +119,9 @@ func TestPromoteTheOneThatReceivedMost(t *testing.T) {
 	c := healthy()
 	c.Nodes[0].Trouble = Refused
 	c.Nodes[1].Received, c.Nodes[2].Received, c.Nodes[1].LSN = 2000, 3000, 2000
-	for want, heard := range map[string]uint32{"b": 2, "a": 3} {
-		c.Nodes[1].Heard = heard
+	for want, holds := range map[string]uint32{"b": 2, "a": 3} {
+		c.Nodes[1].Heard, c.Nodes[2].Heard = 3, 3 // only heard of it: that is no log
+		c.Nodes[1].Holds = holds
 		report := Judge(c, limits, Remedies{Shop: "shop"})
 		if got := report.Findings[0].Remedy[0]; got != "on "+want+": SELECT pg_promote();" {
 			t.Errorf("%s", got)
@@ -136,6 +137,30 @@ func TestALonePrimaryIsNotToldToWait(t *testing.T) {
 	f := Judge(c, limits, Remedies{Shop: "shop"}).Findings
 	if len(f) != 1 || f[0].Code != Asynchronous || strings.Contains(strings.Join(f[0].Remedy, " "), "ALTER SYSTEM") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A commit may wait for standbys only: "ANY 1 (*)" is also satisfied by a base backup in
+// the making.
+func TestCommitsAreToldToWaitForStandbysByName(t *testing.T) {
+	c := healthy()
+	for i, names := range []string{"", "ANY 1 (a, b)", ""} {
+		c.Nodes[i].Settings = map[string]string{"synchronous_standby_names": names, "synchronous_commit": "on", "cluster_name": "db-" + c.Nodes[i].Name}
+	}
+	told := func(code Code) string {
+		for _, f := range Judge(c, limits, Remedies{Shop: "shop"}).Findings {
+			if f.Code == code {
+				return f.Remedy[0]
+			}
+		}
+		return "nothing"
+	}
+	if got, want := told(Asynchronous), `on p: ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ("a", "b")';`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	c.Nodes[0].Settings["synchronous_standby_names"] = "ANY 1 (a, b)"
+	if got, want := told(SettingsDiffer), `on b: ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ("db-p", "a")';`; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

@@ -332,6 +332,8 @@ func TestCheckFindsThatThePrimaryIsSuperseded(t *testing.T) {
 			t.Errorf("%s would throw acknowledged orders away: %q", f.Code, f.Remedy)
 		}
 	}
+	// Its control file still says 1, and it is not to look like a standby that stayed there.
+	matches(t, v.text, `(?m)^replica-2 +replica +2 `)
 	c.remedy(v, "newer_timeline primary")
 	v = c.finds("", 2, "no_primary", "node_unreachable primary", "node_unreachable replica-1")
 	v.says(t, "of those that answer it is replica-2")

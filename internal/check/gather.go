@@ -95,7 +95,9 @@ func (p *probe) ask(ctx context.Context, timeout time.Duration) Node {
 	if n.Standby && n.MaySee {
 		// Statements of their own: without the right they are errors, in a CASE too.
 		_ = p.query(ctx, timeout, &n.Heard, newestSQL, heardFiles) // then nothing was heard of
-		_ = p.query(ctx, timeout, &n.Holds, newestSQL, heldFiles)
+		var held uint32
+		_ = p.query(ctx, timeout, &held, newestSQL, heldFiles)
+		n.Timeline = max(n.Timeline, held) // a control file is too old for minutes after a failover
 	}
 	return n
 }

@@ -36,8 +36,7 @@ func (n *Node) heard() uint32 { return max(n.Heard, n.Timeline) }
 // before orders standbys by what they have: of two histories the newer one is that
 // which was promoted, and of one the log is a sequence.
 func (n *Node) before(other *Node) bool {
-	mine, theirs := max(n.Holds, n.Timeline), max(other.Holds, other.Timeline)
-	return mine < theirs || mine == theirs && n.Received < other.Received
+	return n.Timeline < other.Timeline || n.Timeline == other.Timeline && n.Received < other.Received
 }
 
 // superseded leaves no primary. Whatever else seems wrong would be measured against the

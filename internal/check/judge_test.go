@@ -119,9 +119,9 @@ func TestPromoteTheOneThatReceivedMost(t *testing.T) {
 	c := healthy()
 	c.Nodes[0].Trouble = Refused
 	c.Nodes[1].Received, c.Nodes[2].Received, c.Nodes[1].LSN = 2000, 3000, 2000
-	for want, holds := range map[string]uint32{"b": 2, "a": 3} {
-		c.Nodes[1].Heard, c.Nodes[2].Heard = 3, 3 // only heard of it: that is no log
-		c.Nodes[1].Holds = holds
+	for want, timeline := range map[string]uint32{"b": 2, "a": 3} {
+		c.Nodes[1].Heard, c.Nodes[2].Heard = 3, 3 // to have heard of it is not to have any of it
+		c.Nodes[1].Timeline = timeline
 		report := Judge(c, limits, Remedies{Shop: "shop"})
 		if got := report.Findings[0].Remedy[0]; got != "on "+want+": SELECT pg_promote();" {
 			t.Errorf("%s", got)

@@ -3,9 +3,6 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"strings"
-
-	"github.com/jackc/pgx/v5"
 
 	"example.com/leeway/db/fresh"
 )
@@ -115,13 +112,10 @@ func (j *judge) anyOther(n *Node) string {
 	var names []string
 	for _, other := range j.members() {
 		if other != n {
-			names = append(names, pgx.Identifier{other.streamsAs()}.Sanitize())
+			names = append(names, other.streamsAs())
 		}
 	}
-	if names == nil {
-		return ""
-	}
-	return "ANY 1 (" + strings.Join(names, ", ") + ")"
+	return anyOf(names)
 }
 
 // streamsAs is a node's application_name as a standby: cluster_name, unless

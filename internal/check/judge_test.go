@@ -219,6 +219,18 @@ func TestFiguresForPeople(t *testing.T) {
 	}
 }
 
+// A bound that is told is never less than what was proven.
+func TestABoundIsRoundedUp(t *testing.T) {
+	for bound, want := range map[time.Duration]string{0: `"bound_ms":1,`, 3 * time.Millisecond: `"bound_ms":3,`, 3*time.Millisecond + 1: `"bound_ms":4,`} {
+		c := healthy()
+		c.Nodes[1].Bound = &bound
+		var text strings.Builder
+		if err := Judge(c, limits, Remedies{Shop: "shop"}).JSON(&text); err != nil || !strings.Contains(text.String(), want) {
+			t.Errorf("%v: no %s in %s, %v", bound, want, text.String(), err)
+		}
+	}
+}
+
 // Colours are never needed, and what cannot be shown is not left out.
 func TestText(t *testing.T) {
 	c := healthy()

@@ -95,6 +95,18 @@ func (r Remedies) grantSight(node, user string) string {
 	return r.sql(node, "GRANT pg_read_all_stats TO "+role+"; GRANT EXECUTE ON FUNCTION pg_ls_waldir() TO "+role)
 }
 
+// anyOf is a quorum of one, as synchronous_standby_names has it; "" of nobody.
+func anyOf(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = pgx.Identifier{name}.Sanitize()
+	}
+	return "ANY 1 (" + strings.Join(quoted, ", ") + ")"
+}
+
 func (r Remedies) look(flags string) string {
 	if r.Dir != "" {
 		return fmt.Sprintf("%s check --dir %s %s", quote(r.Shop), quote(r.Dir), flags)

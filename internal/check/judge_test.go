@@ -164,6 +164,17 @@ func TestCommitsAreToldToWaitForStandbysByName(t *testing.T) {
 	}
 }
 
+// pg_rewind brings along the name of the slot that the new primary used as a standby.
+func TestARewoundNodeIsToldOfItsSlot(t *testing.T) {
+	told := Remedies{Shop: "shop"}.rejoin("a", "p")
+	rewind := slices.IndexFunc(told, func(line string) bool { return strings.Contains(line, "pg_rewind") })
+	slot := slices.IndexFunc(told, func(line string) bool { return strings.Contains(line, "primary_slot_name") })
+	start := slices.IndexFunc(told, func(line string) bool { return strings.Contains(line, "pg_ctl start") })
+	if rewind < 0 || slot < rewind || start < slot {
+		t.Errorf("%q", told)
+	}
+}
+
 func TestRemediesSurviveAShell(t *testing.T) {
 	r := Remedies{Shop: "/my programs/shop", Dir: "/it's here"}
 	if got, want := r.sql("a", "SELECT 'x'"), `'/my programs/shop' cluster sql a 'SELECT '\''x'\''' --dir '/it'\''s here'`; got != want {

@@ -52,7 +52,8 @@ func (r Remedies) promote(node string) string {
 
 // rejoin makes a node a standby of the primary, and throws away what only the node
 // has. The checkpoint is for pg_rewind, which reads the timeline of its source from
-// the control file and would find nothing to do before one.
+// the control file and would find nothing to do before one. It copies the other's
+// configuration too: with that one's slot, which the new primary has not, nothing streams.
 func (r Remedies) rejoin(node, primary string) []string {
 	if r.Dir != "" {
 		return []string{r.verb("rejoin", node)}
@@ -61,6 +62,7 @@ func (r Remedies) rejoin(node, primary string) []string {
 		r.sql(primary, "CHECKPOINT"),
 		r.pgCtl("stop", node),
 		fmt.Sprintf(`on %s: pg_rewind -D "$PGDATA" -R --source-server="host=... dbname=postgres" (the host of %s)`, node, primary),
+		fmt.Sprintf("on %s: in postgresql.auto.conf, which is that of %s now, let primary_slot_name be %s's own slot there, or ''", node, primary, node),
 		r.pgCtl("start", node),
 	}
 }

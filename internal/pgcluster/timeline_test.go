@@ -61,3 +61,25 @@ func TestAHistoryFileIsNoTimeline(t *testing.T) {
 }
 
 func port(n *pgcluster.Node) string { return "port=" + n.Addr()[strings.LastIndex(n.Addr(), ":")+1:] }
+
+// TestRejoinKeepsTheNewerHistory: the primary that was promoted last is down, and the one
+// before it was started. What was acknowledged is on the newer timeline alone.
+func TestRejoinKeepsTheNewerHistory(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{Replicas: 1, Async: true, InitSQL: "CREATE TABLE planted ()"})
+	old, next := node(t, c, "primary"), node(t, c, "replica-1")
+	do(t, old.Kill)
+	do(t, next.Promote)
+	execSQL(t, next, "postgres", "INSERT INTO planted DEFAULT VALUES")
+	do(t, next.Kill)
+	do(t, old.Start)
+	if err := next.Rejoin(ctx(t)); err == nil || !strings.Contains(err.Error(), "timeline 2") {
+		t.Errorf("rejoin to a former primary: %v", err)
+	}
+	do(t, old.Stop)
+	do(t, next.Start)
+	if n := query[int](t, next, "postgres", "SELECT count(*) FROM planted"); n != 1 {
+		t.Errorf("%d rows, and one was acknowledged", n)
+	}
+	do(t, old.Rejoin)
+}

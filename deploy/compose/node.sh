@@ -168,6 +168,11 @@ follow() {
 rejoin() {
 	only_one
 	write_passfile
+	local mine theirs # the first eight digits of a file of WAL are its timeline
+	mine=$(find "$PGDATA/pg_wal" -type f -name '????????????????????????' -printf '%f\n' | sort | tail -n 1 | cut -c 1-8)
+	theirs=$(ask "$1" 'SELECT left(pg_walfile_name(pg_current_wal_flush_lsn()), 8)') || die "$1 is no primary"
+	# A primary that was promoted later is down, and what it acknowledged may be here alone.
+	[[ ! $mine > $theirs ]] || die "has log of timeline $mine, and $1 is on $theirs: stop that one and start the one that was promoted last; to give up what is newer, rebuild"
 	has_slot "$1" || ask "$1" "SELECT pg_create_physical_replication_slot('$slot')" >/dev/null
 	ask "$1" CHECKPOINT >/dev/null # see promote
 	rm -f "$PGDATA/standby.signal" # after a crash pg_rewind first recovers, which it refuses a standby

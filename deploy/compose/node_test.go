@@ -118,6 +118,17 @@ func TestFailoverByHand(t *testing.T) {
 	if out, err := old.do(t, "start"); err == nil || !strings.Contains(out, "rejoin "+next.peer()) {
 		t.Fatalf("the old primary starts as a second one: %v\n%s", err, out)
 	}
+	// With nobody else up it starts, and is not to take the orders of its successor back.
+	next.end()
+	old.start(t)
+	eventually(t, "the old primary answers", func() bool { _, err := try[int](t, old, "SELECT 1"); return err == nil })
+	if out, err := next.do(t, "rejoin", old.peer()); err == nil || !strings.Contains(out, "has log of timeline 00000002") {
+		t.Fatalf("the new primary is rewound to the old one: %v\n%s", err, out)
+	}
+	old.end()
+	next.start(t)
+	eventually(t, "the new primary is back", func() bool { _, err := try[int](t, next, "SELECT 1"); return err == nil })
+
 	old.must(t, "rejoin", next.peer())
 	old.start(t)
 	awaitStream(t, next, old.name, other.name)

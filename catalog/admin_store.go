@@ -17,105 +17,6 @@ import (
 // The order of locks is the one of a sale and its triggers: variants, then the
 // product, then the category. See keep_product_summaries in migrations.
 
-// CreateCategory makes a category. Errors: ErrSlugTaken, ErrUnknownParent,
-// ErrTooDeep.
-func (s *Store) CreateCategory(ctx context.Context, change CategoryChange) (c AdminCategory, err error) {
-	c.ID = id.New()
-	change.apply(&c)
-	err = s.db.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
-		if c.ParentID != nil {
-			if err := q.LockCategoryTree(ctx); err != nil {
-				return fmt.Errorf("lock the category tree: %w", err)
-			}
-			if err := hangTx(ctx, q, c.ID, *c.ParentID); err != nil {
-				return err
-			}
-		}
-		row, err := q.CreateCategory(ctx, writeq.CreateCategoryParams{
-			ID: c.ID, ParentID: c.ParentID, Slug: c.Slug, Name: c.Name, Position: c.Position,
-		})
-		if err != nil {
-			return fmt.Errorf("create category: %w", refusal(err))
-		}
-		c = categoryOf(writeq.LockCategoryRow(row))
-		return nil
-	})
-	return c, err
-}
-
-// ChangeCategory edits a category. Errors: ErrNotFound, ErrStale, ErrSlugTaken,
-// ErrUnknownParent, ErrCategoryCycle, ErrTooDeep.
-func (s *Store) ChangeCategory(ctx context.Context, at Ref, change CategoryChange) (c AdminCategory, err error) {
-	err = s.db.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
-		if change.ParentID != nil { // before the row: others hold this lock and want rows
-			if err := q.LockCategoryTree(ctx); err != nil {
-				return fmt.Errorf("lock the category tree: %w", err)
-			}
-		}
-		if c, err = lockCategoryTx(ctx, q, at); err != nil {
-			return err
-		}
-		change.apply(&c)
-		if change.ParentID != nil {
-			if err := hangTx(ctx, q, c.ID, *c.ParentID); err != nil {
-				return err
-			}
-		}
-		row, err := q.UpdateCategory(ctx, writeq.UpdateCategoryParams{
-			ID: c.ID, ParentID: c.ParentID, Slug: c.Slug, Name: c.Name, Position: c.Position,
-		})
-		if err != nil {
-			return fmt.Errorf("update category: %w", refusal(err))
-		}
-		c = categoryOf(writeq.LockCategoryRow(row))
-		return nil
-	})
-	return c, err
-}
-
-// DeleteCategory removes a category that holds neither categories nor products,
-// archived ones included. Errors: ErrNotFound, ErrStale, ErrCategoryNotEmpty.
-func (s *Store) DeleteCategory(ctx context.Context, at Ref) error {
-	return s.db.Write(ctx, func(ctx context.Context, q *writeq.Queries) error {
-		if _, err := lockCategoryTx(ctx, q, at); err != nil {
-			return err
-		}
-		// A foreign key needs a share of the locked row, so none comes in from here on.
-		used, err := q.CategoryInUse(ctx, at.ID)
-		switch {
-		case err != nil:
-			return fmt.Errorf("look into category: %w", err)
-		case used:
-			return ErrCategoryNotEmpty
-		}
-		return q.DeleteCategory(ctx, at.ID)
-	})
-}
-
-// hangTx decides whether a category may be below parent. The tree must be locked.
-func hangTx(ctx context.Context, q *writeq.Queries, category, parent id.ID) error {
-	rows, err := q.CategoryParents(ctx)
-	if err != nil {
-		return fmt.Errorf("read the category tree: %w", err)
-	}
-	tree := make(parents, len(rows))
-	for _, r := range rows {
-		tree[r.ID] = id.ID{}
-		if r.ParentID != nil {
-			tree[r.ID] = *r.ParentID
-		}
-	}
-	return tree.mayHang(category, parent)
-}
-
-func lockCategoryTx(ctx context.Context, q *writeq.Queries, at Ref) (AdminCategory, error) {
-	row, err := q.LockCategory(ctx, at.ID)
-	if err := locked(err, at, row.Revision); err != nil {
-		return AdminCategory{}, err
-	}
-	return categoryOf(row), nil
-}
-
 // locked judges what a locking SELECT by an id came back with.
 func locked(err error, at Ref, revision int64) error {
 	switch {
@@ -305,72 +206,6 @@ func fitTx(ctx context.Context, q *writeq.Queries, v AdminVariant) ([]byte, erro
 	return json.Marshal(v.Options)
 }
 
-// AdjustTx changes the stock of a variant in the caller's transaction and writes
-// the ledger. The row stays locked until the commit is durable, and every buyer
-// waits for that, as in ReserveTx. Errors: ErrNotFound, a *StockConflictError, a
-// *ShortageError with the whole stock, ErrStockTooLarge.
-func AdjustTx(ctx context.Context, q *writeq.Queries, a Adjustment) (Movement, error) {
-	rows, err := q.LockVariants(ctx, []id.ID{a.VariantID})
-	switch {
-	case err != nil:
-		return Movement{}, fmt.Errorf("lock variant: %w", err)
-	case len(rows) == 0:
-		return Movement{}, ErrNotFound
-	}
-	if err := a.check(int(rows[0].StockQuantity)); err != nil {
-		return Movement{}, err
-	}
-	row, err := q.AdjustStock(ctx, writeq.AdjustStockParams{
-		ID: id.New(), VariantID: a.VariantID, Delta: int32(a.Delta), Reason: a.Reason,
-	})
-	if err != nil {
-		return Movement{}, fmt.Errorf("adjust stock: %w", err)
-	}
-	return movementOf(a.VariantID, readq.StockMovementsRow(row)), nil
-}
-
-// Movements returns a page of a variant's ledger, the last movement first, and the
-// cursor of the next one, which is "" on the last. Errors: ErrNotFound,
-// web.InvalidCursor.
-func (s *Store) Movements(ctx context.Context, variant id.ID, limit int, cursor string) ([]Movement, string, error) {
-	before, err := resumeLedger(ctx, cursor, variant)
-	if err != nil {
-		return nil, "", err
-	}
-	q := s.db.Read(s.config.Admin)
-	// One row more than asked for tells whether there is a next page.
-	rows, err := q.StockMovements(ctx, readq.StockMovementsParams{
-		VariantID: variant, BeforeSeq: before, MaxRows: int32(limit) + 1,
-	})
-	if err != nil {
-		return nil, "", fmt.Errorf("read the ledger: %w", err)
-	}
-	if len(rows) == 0 { // only an empty page asks
-		known, err := q.VariantKnown(ctx, variant)
-		if err == nil && !known {
-			err = ErrNotFound
-		}
-		return nil, "", err
-	}
-	next := ""
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next = ledgerCursor(ctx, variant, rows[limit-1].Seq)
-	}
-	page := make([]Movement, len(rows))
-	for i, r := range rows {
-		page[i] = movementOf(variant, r)
-	}
-	return page, next, nil
-}
-
-func categoryOf(r writeq.LockCategoryRow) AdminCategory {
-	return AdminCategory{
-		ID: r.ID, Slug: r.Slug, Name: r.Name, ParentID: r.ParentID, Position: r.Position,
-		Version: r.Revision, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
-	}
-}
-
 func (s *Store) adminProduct(r readq.AdminProductRow, variants []readq.AdminVariantsRow) (AdminProduct, error) {
 	p := AdminProduct{
 		ID: r.ID, Slug: r.Slug, Name: r.Name, Description: r.Description, CategoryID: r.CategoryID,
@@ -399,13 +234,6 @@ func (s *Store) adminVariant(r readq.AdminVariantsRow) (AdminVariant, error) {
 		return AdminVariant{}, fmt.Errorf("options of variant %s: %w", r.ID, err)
 	}
 	return v, nil
-}
-
-func movementOf(variant id.ID, r readq.StockMovementsRow) Movement {
-	return Movement{
-		ID: r.ID, VariantID: variant, Kind: MovementKind(r.Kind), Delta: int(r.Delta),
-		Before: int(r.Before), After: int(r.After), Reason: r.Reason, OrderID: r.OrderID, CreatedAt: r.CreatedAt.UTC(),
-	}
 }
 
 // refusals are what a constraint of the schema has to say, by its name.

@@ -114,7 +114,7 @@ func (s *server) newReplicaView(n fresh.NodeStatus, status fresh.Status) replica
 	}
 	v.Timeline, v.ReplayLSN = n.Position.Timeline, n.Position.LSN.String()
 	if n.Bound >= 0 {
-		ms := n.Bound.Milliseconds()
+		ms := (n.Bound + time.Millisecond - 1).Milliseconds() // rounded up, as in Data-Source
 		v.BoundMS = &ms
 	}
 	for _, standby := range status.Sync.Standbys {

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/dbtest"
 )
 
@@ -98,5 +100,13 @@ func TestReplicationTellsThatNothingConfirms(t *testing.T) {
 	}
 	if a := s.get(t, "/readyz"); a.status != 200 || a.field("status") != "degraded" {
 		t.Errorf("readyz: %d %s", a.status, a.body)
+	}
+}
+
+// A bound that is told is never less than what was proven; Data-Source says the same.
+func TestTheBoundOfAReplicaIsRoundedUp(t *testing.T) {
+	node := fresh.NodeStatus{Name: "replica-1", Up: true, Standby: true, Bound: 12*time.Millisecond + 1}
+	if v := new(server).newReplicaView(node, fresh.Status{}); v.BoundMS == nil || *v.BoundMS != 13 {
+		t.Errorf("a bound of %v is told as %+v", node.Bound, v)
 	}
 }

@@ -3,6 +3,7 @@ package fresh_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/dbtest"
@@ -46,4 +47,35 @@ func TestFollowsAPromotion(t *testing.T) {
 		}
 		return served.Node == stranded.Name()
 	})
+}
+
+// A standby that followed a promotion, and was not restarted, has a control file that
+// names the old timeline for minutes. When the new primary dies as well, it must go on
+// serving: it is all that is left.
+func TestServesOnWhenTheNextPrimaryDiesToo(t *testing.T) {
+	b := setupOn(t, dbtest.NewOn(t, dbtest.Config()))
+	b.add(t)
+	dbtest.Do(t, b.Primary().Kill)
+	successor, left := b.Replicas()[0], b.Replicas()[1]
+	dbtest.Do(t, successor.Promote)
+	dbtest.Do(t, left.Rejoin)
+	dbtest.Eventually(t, "the one that followed serves", func() bool {
+		_, served, err := b.tryRead(t, fresh.Bounded(5*second), fresh.Position{})
+		return err == nil && served.Node == left.Name() && !served.Stale
+	})
+	dbtest.Do(t, successor.Kill)
+	admin := b.Admin(t, left)
+	dbtest.Eventually(t, "its stream is cut", func() bool {
+		var n int
+		err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_wal_receiver").Scan(&n)
+		return err == nil && n == 0
+	})
+	lists := fresh.Bounded(5 * second).Else(fresh.ServeStale)
+	for range 50 { // some samples long
+		n, served, err := b.tryRead(t, lists, fresh.Position{})
+		if err != nil || n != 1 || served.Node != left.Name() {
+			t.Fatalf("n = %d from %+v: %v", n, served, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }

@@ -24,7 +24,8 @@ type view struct {
 
 // The timeline of a standby is that of the log it receives. Without a receiver
 // (cut off, or the primary is down) it is the one up to which the control file
-// says that recovery must go, which may be too old but never too new.
+// says that recovery must go, which may be too old, by minutes, but never too new;
+// see asked.
 const timelineSQL = `coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
 	(SELECT nullif(min_recovery_end_timeline, 0) FROM pg_control_recovery()), 0)`
 
@@ -41,11 +42,11 @@ FROM (SELECT pg_is_in_recovery() AS standby) AS role`
 // from a pool that is exhausted it would be blind exactly when it is needed.
 func (r *Router) watch(ctx context.Context, n *node, config *pgx.ConnConfig) {
 	defer r.watchers.Done()
-	var conn *pgx.Conn
-	defer func() { closeQuietly(conn) }()
+	var a asked
+	defer func() { closeQuietly(a.conn) }()
 	failures := 0
 	for {
-		v := r.observe(ctx, &conn, config)
+		v := r.observe(ctx, &a, config)
 		if ctx.Err() != nil {
 			return
 		}
@@ -74,13 +75,27 @@ func pause(period time.Duration, failures int) time.Duration {
 	return longest/2 + rand.N(longest/2)
 }
 
+// asked is the monitor's connection to a node, with the newest timeline that it told of
+// as a standby. What a server has received it keeps for as long as the connection
+// lives, and so it is known also when the stream ends and the control file is too old:
+// the standby that followed one failover serves on when the next primary dies.
+type asked struct {
+	conn     *pgx.Conn
+	timeline uint32
+}
+
+func (a *asked) giveUp() {
+	closeQuietly(a.conn)
+	*a = asked{}
+}
+
 // observe asks the node once, and connects first if need be. On any error the
 // connection is given up: its next answer could be to an older question.
-func (r *Router) observe(ctx context.Context, conn **pgx.Conn, config *pgx.ConnConfig) view {
+func (r *Router) observe(ctx context.Context, a *asked, config *pgx.ConnConfig) view {
 	var err error
-	if *conn == nil {
-		if *conn, err = pgx.ConnectConfig(ctx, config); err != nil { // bounded by connectTimeout
-			*conn = nil
+	if a.conn == nil {
+		if a.conn, err = pgx.ConnectConfig(ctx, config); err != nil { // bounded by connectTimeout
+			a.conn = nil
 			return view{at: time.Now(), err: err}
 		}
 	}
@@ -89,23 +104,26 @@ func (r *Router) observe(ctx context.Context, conn **pgx.Conn, config *pgx.ConnC
 	v := view{at: time.Now()}
 	var lsn *int64 // NULL on a standby that has replayed nothing yet: unknown, not caught up
 	var timeline int32
-	err = (*conn).QueryRow(ctx, observeSQL).Scan(&v.standby, &lsn, &timeline, &v.system)
+	err = a.conn.QueryRow(ctx, observeSQL).Scan(&v.standby, &lsn, &timeline, &v.system)
 	switch {
 	case err != nil:
-		closeQuietly(*conn)
-		*conn = nil
+		a.giveUp()
 		return view{at: v.at, err: err}
 	case lsn == nil || timeline == 0:
 		return view{at: v.at, err: fmt.Errorf("position not known (timeline %d)", timeline)}
 	}
 	v.pos = Position{Timeline: uint32(timeline), LSN: LSN(*lsn)}
 	if v.standby {
+		if !r.config.Pooler { // behind one the next answer may be another server's
+			a.timeline = max(a.timeline, v.pos.Timeline)
+			v.pos.Timeline = a.timeline
+		}
 		return v
 	}
 	// Without an answer nothing is known of its standbys, and only a COMMIT can tell.
-	if v.sync, err = observeSync(ctx, *conn); err != nil {
-		closeQuietly(*conn)
-		*conn, v.sync = nil, syncView{}
+	if v.sync, err = observeSync(ctx, a.conn); err != nil {
+		a.giveUp()
+		v.sync = syncView{}
 	}
 	return v
 }

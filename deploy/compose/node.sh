@@ -50,6 +50,15 @@ find_primary() {
 	done
 }
 
+# only_one: from here on nothing else works on the data. The lock is held through exec, so
+# for as long as the server or any of its processes lives, and ends with them. A pid file
+# does not tell: each container counts its own processes, and all servers are number 1.
+only_one() {
+	mkdir -p "$(dirname "$PGDATA")"
+	exec 9>"$(dirname "$PGDATA")/in-use"
+	flock -n 9 || die "it is running: docker compose stop $NODE"
+}
+
 slot="${NODE//-/_}" # a slot's name has no hyphens
 has_slot() { [ "$(ask "$1" "SELECT count(*) FROM pg_replication_slots WHERE slot_name = '$slot'")" = 1 ]; }
 
@@ -82,6 +91,7 @@ settings=(
 )
 
 start() {
+	only_one
 	write_passfile
 	rm -rf "$PGDATA.new" # of a copy that was interrupted
 	local primary
@@ -117,9 +127,12 @@ create() {
 }
 port_of() { case $1 in *:*) printf '%s' "${1##*:}" ;; *) printf 5432 ;; esac; }
 
+# status tells a standby's timeline by its stream, or by its newest file of WAL: its control
+# file may name an older one for minutes after a failover.
 status() {
 	local_sql -F ' ' -c "SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END,
-		'timeline', coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint())),
+		'timeline', coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
+			(SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')),
 		'received', CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_flush_lsn() END,
 		'follows', coalesce((SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'), 'nobody')"
 }
@@ -152,10 +165,14 @@ follow() {
 	say "streams from $1"
 }
 
-
 rejoin() {
+	only_one
 	write_passfile
-	pg_ctl status -D "$PGDATA" >/dev/null 2>&1 && die "stop it first: docker compose stop $NODE"
+	local mine theirs # the first eight digits of a file of WAL are its timeline
+	mine=$(find "$PGDATA/pg_wal" -type f -name '????????????????????????' -printf '%f\n' | sort | tail -n 1 | cut -c 1-8)
+	theirs=$(ask "$1" 'SELECT left(pg_walfile_name(pg_current_wal_flush_lsn()), 8)') || die "$1 is no primary"
+	# A primary that was promoted later is down, and what it acknowledged may be here alone.
+	[[ ! $mine > $theirs ]] || die "has log of timeline $mine, and $1 is on $theirs: stop that one and start the one that was promoted last; to give up what is newer, rebuild"
 	has_slot "$1" || ask "$1" "SELECT pg_create_physical_replication_slot('$slot')" >/dev/null
 	ask "$1" CHECKPOINT >/dev/null # see promote
 	rm -f "$PGDATA/standby.signal" # after a crash pg_rewind first recovers, which it refuses a standby
@@ -174,8 +191,8 @@ rejoin() {
 }
 
 rebuild() {
+	only_one
 	write_passfile
-	pg_ctl status -D "$PGDATA" >/dev/null 2>&1 && die "stop it first: docker compose stop $NODE"
 	base_backup "$1"
 	say "will be a standby of $1: docker compose up -d $NODE"
 }

@@ -118,6 +118,17 @@ func TestFailoverByHand(t *testing.T) {
 	if out, err := old.do(t, "start"); err == nil || !strings.Contains(out, "rejoin "+next.peer()) {
 		t.Fatalf("the old primary starts as a second one: %v\n%s", err, out)
 	}
+	// With nobody else up it starts, and is not to take the orders of its successor back.
+	next.end()
+	old.start(t)
+	eventually(t, "the old primary answers", func() bool { _, err := try[int](t, old, "SELECT 1"); return err == nil })
+	if out, err := next.do(t, "rejoin", old.peer()); err == nil || !strings.Contains(out, "has log of timeline 00000002") {
+		t.Fatalf("the new primary is rewound to the old one: %v\n%s", err, out)
+	}
+	old.end()
+	next.start(t)
+	eventually(t, "the new primary is back", func() bool { _, err := try[int](t, next, "SELECT 1"); return err == nil })
+
 	old.must(t, "rejoin", next.peer())
 	old.start(t)
 	awaitStream(t, next, old.name, other.name)
@@ -131,6 +142,29 @@ func TestFailoverByHand(t *testing.T) {
 	if _, err := old.do(t, "rejoin", next.peer()); err == nil {
 		t.Error("a server that runs is rewound")
 	}
+
+	if out, err := old.beside(t, "rebuild", next.peer()); err == nil || !strings.Contains(out, "it is running") {
+		t.Errorf("the data is replaced under a server that runs: %v\n%s", err, out)
+	}
+
+	// The primary is lost once more. The control file of the one that only followed still
+	// names the first timeline, which must not make it look older than the other.
+	old.end()
+	exec1(t, next, "INSERT INTO planted VALUES ('newer')")
+	eventually(t, "the one that is there has it", func() bool { return query[string](t, other, rows) == "kept,new,newer" })
+	next.end()
+	old.start(t)
+	eventually(t, "both are cut off", func() bool {
+		n, err := try[int](t, old, "SELECT count(*) FROM pg_stat_wal_receiver")
+		return err == nil && n == 0 && query[int](t, other, "SELECT count(*) FROM pg_stat_wal_receiver") == 0
+	})
+	for _, n := range []*server{old, other} {
+		if out := n.must(t, "status"); !strings.HasPrefix(out, "standby timeline 2 ") {
+			t.Errorf("status of %s: %s", n.name, out)
+		}
+	}
+	next.start(t)
+	awaitStream(t, next, old.name, other.name)
 
 	// And with a new copy, over what is there.
 	other.end()

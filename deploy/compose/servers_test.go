@@ -227,6 +227,25 @@ func (n *server) do(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
+// beside is "docker compose run" of a node whose own container may be running: it has the
+// volume, and sees no process of it.
+func (n *server) beside(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := n.command(ctx, args...)
+	unshare := []string{"unshare", "--user", "--pid", "--fork"}
+	if err := exec.CommandContext(ctx, "unshare", append(unshare[1:], "true")...).Run(); err != nil {
+		t.Log("NOT RUN in processes of its own: no right to make a namespace")
+		unshare = nil
+	} else if cmd.Path, err = exec.LookPath("unshare"); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Args = append(unshare, cmd.Args...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 func (n *server) must(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := n.do(t, args...)

@@ -23,9 +23,8 @@ type Node struct {
 	Trouble Trouble
 	Facts
 	// Heard is the newest timeline of which a standby knows, be it on it or not; 0: not
-	// known. Timeline may be too old on a standby that receives nothing; this is not.
+	// known. One that is too far ahead to follow a promotion has heard of it all the same.
 	Heard uint32
-
 	// Lag is what the primary had flushed when it was asked, less what this standby
 	// had replayed when it was asked right after; in bytes.
 	Lag *int64

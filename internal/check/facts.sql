@@ -32,7 +32,8 @@ SELECT json_build_object(
     'user', current_user,
     'may_see', pg_has_role('pg_read_all_stats', 'USAGE') AND has_function_privilege('pg_ls_waldir()', 'EXECUTE'),
     -- As db/fresh has it: a standby's timeline is that of the log it receives, else
-    -- what its control file says, which may be too old but never too new.
+    -- what its control file says, which may be too old but never too new; then
+    -- the names of its files of WAL are asked as well (gather.go).
     'timeline', CASE WHEN standby THEN coalesce((SELECT received_tli FROM receiver),
             (SELECT nullif(min_recovery_end_timeline, 0) FROM pg_control_recovery()), 0)
         ELSE ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::integer END,

@@ -341,6 +341,18 @@ func TestCheckFindsThatThePrimaryIsSuperseded(t *testing.T) {
 	c.good()
 }
 
+// For minutes after a failover the control file of a standby that followed names the old
+// timeline: with its stream cut, it is not to look like one that stayed there.
+func TestCheckKnowsATimelineByTheLog(t *testing.T) {
+	c := newChecked(t, dbtest.Config())
+	dbtest.Do(t, c.Primary().Kill)
+	dbtest.Do(t, c.Replicas()[0].Promote)
+	dbtest.Do(t, c.Replicas()[1].Rejoin)
+	dbtest.Do(t, c.Replicas()[0].Kill)
+	v := c.finds("", 2, "no_primary", "node_unreachable primary", "node_unreachable replica-1")
+	matches(t, v.text, `(?m)^replica-2 +replica +2 `)
+}
+
 // A link that swallows everything: both ends believe in their stream for a minute.
 func TestCheckFindsAStandbyThatIsCutOff(t *testing.T) {
 	config := dbtest.Config()

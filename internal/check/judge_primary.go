@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 
 	"example.com/leeway/db/fresh"
@@ -29,6 +30,12 @@ func (j *judge) newer() *Node {
 
 func (n *Node) heard() uint32 { return max(n.Heard, n.Timeline) }
 
+// before orders standbys by what they have: of two histories the newer one is that
+// which was promoted, and of one the log is a sequence.
+func (n *Node) before(other *Node) bool {
+	return n.Timeline < other.Timeline || n.Timeline == other.Timeline && n.Received < other.Received
+}
+
 // superseded leaves no primary. Whatever else seems wrong would be measured against the
 // wrong one, and to rejoin anything to that would throw acknowledged orders away.
 func (j *judge) superseded(by *Node) {
@@ -43,7 +50,7 @@ func (j *judge) noPrimary() {
 	var best *Node
 	var silent []string
 	for _, n := range j.members() {
-		if best == nil || n.heard() > best.heard() || n.heard() == best.heard() && n.Received > best.Received {
+		if best == nil || best.before(n) {
 			best = n
 		}
 	}
@@ -79,9 +86,9 @@ func (j *judge) synchronous() {
 	quorum, confirming, waiting := fresh.Quorum(required), j.confirming(), j.main.Waiting
 	switch {
 	case required == "":
-		remedy := j.fix.set(j.main.Name, "synchronous_standby_names", "ANY 1 (*)", false)
-		if len(j.main.Streams) == 0 {
-			remedy = []string{"add a standby first: without one, every commit would wait for ever"}
+		remedy := []string{"add a standby first: without one, every commit would wait for ever"}
+		if others := j.anyOther(j.main); others != "" {
+			remedy = j.fix.set(j.main.Name, "synchronous_standby_names", others, false)
 		}
 		j.find(Warning, Asynchronous, nil, "synchronous_standby_names is empty: "+acknowledgedAlone, remedy...)
 	case level == "off" || level == "local":
@@ -95,6 +102,29 @@ func (j *judge) synchronous() {
 		j.find(Critical, NoSynchronousStandby, nil, fmt.Sprintf("The standbys stream and do not confirm: %d commits wait, and the first has for more than %s.",
 			waiting.Commits, span(j.limits.Wait)), j.bringStandbys()...)
 	}
+}
+
+// anyOther is the quorum that n should wait for as a primary: any one of the others, by
+// the names under which they stream. Not "ANY 1 (*)": a base backup that has a slot
+// confirms what it receives, and a commit would be acknowledged whose only copy may be
+// thrown away.
+func (j *judge) anyOther(n *Node) string {
+	var names []string
+	for _, other := range j.members() {
+		if other != n {
+			names = append(names, other.streamsAs())
+		}
+	}
+	return anyOf(names)
+}
+
+// streamsAs is a node's application_name as a standby: cluster_name, unless
+// primary_conninfo has another.
+func (n *Node) streamsAs() string {
+	if n.Receiver != nil && n.Receiver.Application != "" {
+		return n.Receiver.Application
+	}
+	return cmp.Or(n.Settings["cluster_name"], n.Name)
 }
 
 const acknowledgedAlone = "an order is acknowledged when it is on one machine only, and a failover may lose it."

@@ -54,7 +54,7 @@ func (j *judge) settings(n *Node) {
 		}
 		value := p
 		if c.name == "synchronous_standby_names" {
-			value = "ANY 1 (*)" // the primary's own value may name this very node
+			value = j.anyOther(n) // the primary's own value may name this very node
 		}
 		j.find(Warning, SettingsDiffer, n, fmt.Sprintf("%s is %s on %s and %s on %s: %s.", c.name, orNone(s), n.Name, orNone(p), j.main.Name, c.why),
 			j.fix.set(n.Name, c.name, value, c.restart)...)

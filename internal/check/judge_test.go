@@ -119,8 +119,9 @@ func TestPromoteTheOneThatReceivedMost(t *testing.T) {
 	c := healthy()
 	c.Nodes[0].Trouble = Refused
 	c.Nodes[1].Received, c.Nodes[2].Received, c.Nodes[1].LSN = 2000, 3000, 2000
-	for want, heard := range map[string]uint32{"b": 2, "a": 3} {
-		c.Nodes[1].Heard = heard
+	for want, timeline := range map[string]uint32{"b": 2, "a": 3} {
+		c.Nodes[1].Heard, c.Nodes[2].Heard = 3, 3 // to have heard of it is not to have any of it
+		c.Nodes[1].Timeline = timeline
 		report := Judge(c, limits, Remedies{Shop: "shop"})
 		if got := report.Findings[0].Remedy[0]; got != "on "+want+": SELECT pg_promote();" {
 			t.Errorf("%s", got)
@@ -136,6 +137,41 @@ func TestALonePrimaryIsNotToldToWait(t *testing.T) {
 	f := Judge(c, limits, Remedies{Shop: "shop"}).Findings
 	if len(f) != 1 || f[0].Code != Asynchronous || strings.Contains(strings.Join(f[0].Remedy, " "), "ALTER SYSTEM") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A commit may wait for standbys only: "ANY 1 (*)" is also satisfied by a base backup in
+// the making.
+func TestCommitsAreToldToWaitForStandbysByName(t *testing.T) {
+	c := healthy()
+	for i, names := range []string{"", "ANY 1 (a, b)", ""} {
+		c.Nodes[i].Settings = map[string]string{"synchronous_standby_names": names, "synchronous_commit": "on", "cluster_name": "db-" + c.Nodes[i].Name}
+	}
+	told := func(code Code) string {
+		for _, f := range Judge(c, limits, Remedies{Shop: "shop"}).Findings {
+			if f.Code == code {
+				return f.Remedy[0]
+			}
+		}
+		return "nothing"
+	}
+	if got, want := told(Asynchronous), `on p: ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ("a", "b")';`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	c.Nodes[0].Settings["synchronous_standby_names"] = "ANY 1 (a, b)"
+	if got, want := told(SettingsDiffer), `on b: ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ("db-p", "a")';`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// pg_rewind brings along the name of the slot that the new primary used as a standby.
+func TestARewoundNodeIsToldOfItsSlot(t *testing.T) {
+	told := Remedies{Shop: "shop"}.rejoin("a", "p")
+	rewind := slices.IndexFunc(told, func(line string) bool { return strings.Contains(line, "pg_rewind") })
+	slot := slices.IndexFunc(told, func(line string) bool { return strings.Contains(line, "primary_slot_name") })
+	start := slices.IndexFunc(told, func(line string) bool { return strings.Contains(line, "pg_ctl start") })
+	if rewind < 0 || slot < rewind || start < slot {
+		t.Errorf("%q", told)
 	}
 }
 
@@ -190,6 +226,18 @@ func TestFiguresForPeople(t *testing.T) {
 	for d, want := range map[time.Duration]string{1: "1 ms", 1100 * time.Microsecond: "2 ms", 1010 * time.Millisecond: "1.1 s", 90 * time.Second: "1m30s"} {
 		if got := span(d); got != want {
 			t.Errorf("%d: %s, want %s", d, got, want)
+		}
+	}
+}
+
+// A bound that is told is never less than what was proven.
+func TestABoundIsRoundedUp(t *testing.T) {
+	for bound, want := range map[time.Duration]string{0: `"bound_ms":1,`, 3 * time.Millisecond: `"bound_ms":3,`, 3*time.Millisecond + 1: `"bound_ms":4,`} {
+		c := healthy()
+		c.Nodes[1].Bound = &bound
+		var text strings.Builder
+		if err := Judge(c, limits, Remedies{Shop: "shop"}).JSON(&text); err != nil || !strings.Contains(text.String(), want) {
+			t.Errorf("%v: no %s in %s, %v", bound, want, text.String(), err)
 		}
 	}
 }

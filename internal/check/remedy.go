@@ -52,7 +52,8 @@ func (r Remedies) promote(node string) string {
 
 // rejoin makes a node a standby of the primary, and throws away what only the node
 // has. The checkpoint is for pg_rewind, which reads the timeline of its source from
-// the control file and would find nothing to do before one.
+// the control file and would find nothing to do before one. It copies the other's
+// configuration too: with that one's slot, which the new primary has not, nothing streams.
 func (r Remedies) rejoin(node, primary string) []string {
 	if r.Dir != "" {
 		return []string{r.verb("rejoin", node)}
@@ -61,6 +62,7 @@ func (r Remedies) rejoin(node, primary string) []string {
 		r.sql(primary, "CHECKPOINT"),
 		r.pgCtl("stop", node),
 		fmt.Sprintf(`on %s: pg_rewind -D "$PGDATA" -R --source-server="host=... dbname=postgres" (the host of %s)`, node, primary),
+		fmt.Sprintf("on %s: in postgresql.auto.conf, which is that of %s now, let primary_slot_name be %s's own slot there, or ''", node, primary, node),
 		r.pgCtl("start", node),
 	}
 }
@@ -93,6 +95,18 @@ func (r Remedies) set(node, name, value string, restart bool) []string {
 func (r Remedies) grantSight(node, user string) string {
 	role := pgx.Identifier{user}.Sanitize()
 	return r.sql(node, "GRANT pg_read_all_stats TO "+role+"; GRANT EXECUTE ON FUNCTION pg_ls_waldir() TO "+role)
+}
+
+// anyOf is a quorum of one, as synchronous_standby_names has it; "" of nobody.
+func anyOf(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = pgx.Identifier{name}.Sanitize()
+	}
+	return "ANY 1 (" + strings.Join(quoted, ", ") + ")"
 }
 
 func (r Remedies) look(flags string) string {

@@ -108,7 +108,8 @@ func (v *nodeView) standby(c *Cluster, n *Node) {
 	v.Replay, v.ReplayLSN, v.FlushLSN = known(n.Replay), lsn(n.LSN), lsn(n.Received)
 	v.LagBytes, v.Conflicts = n.Lag, n.Conflicts
 	if n.Bound != nil {
-		v.BoundMS = known(max(1, n.Bound.Milliseconds())) // 0 would say: provably nothing
+		up := (*n.Bound + time.Millisecond - 1).Milliseconds() // a bound is never less than was proven
+		v.BoundMS = known(max(1, up))                          // 0 would say: provably nothing
 	}
 	if n.Lag != nil {
 		synced := *n.Lag == 0

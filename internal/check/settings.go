@@ -44,10 +44,12 @@ func lower(primary, standby string) bool {
 	return err1 == nil && err2 == nil && s < p
 }
 
+// settingNames are those that are asked for; cluster_name is a standby's name unless it
+// has another.
 func settingNames() []string {
-	names := make([]string, len(compared))
-	for i, c := range compared {
-		names[i] = c.name
+	names := []string{"cluster_name"}
+	for _, c := range compared {
+		names = append(names, c.name)
 	}
 	return names
 }

@@ -83,7 +83,7 @@ func (l *load) Stop() {
 	l.running.Wait()
 }
 
-// State asks nobody to wait: only the counters are read while somebody stops the load.
+// State waits while somebody stops the load, which is until the shoppers have noticed.
 func (l *load) State() LoadState {
 	s := LoadState{
 		Reads: l.reads.all.Load(), ReadsRefused: l.reads.refused.Load(),

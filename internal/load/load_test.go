@@ -131,6 +131,7 @@ type liar struct {
 	forgets     bool // does not know an order that was just placed
 	doubles     bool // makes another order of the same key
 	oversells   bool // sells what the ledger never lost
+	limits      bool // answers 429 to who looks at an order: no lie, but no answer either
 	unavailable int32
 
 	mu     sync.Mutex
@@ -162,6 +163,9 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.orders[fmt.Sprint("c", len(l.orders)+1000)] = ""
 	case checkout:
 		l.checkout(w, cart)
+	case seen && l.limits:
+		w.WriteHeader(429)
+		fmt.Fprint(w, `{"code":"rate_limited"}`)
 	case seen && !l.forgets:
 		fmt.Fprintf(w, `{"id":%q,"items":[{"variant_id":"v1"}]}`, order)
 	default:
@@ -231,6 +235,14 @@ func TestAnHonestShopIsFoundHonest(t *testing.T) {
 		} else if err != nil {
 			t.Fatalf("the plot is not XML: %v", err)
 		}
+	}
+}
+
+func TestALimitBreaksNoPromise(t *testing.T) {
+	t.Parallel()
+	checks := runOn(t, &liar{limits: true}, Plan{Scenario: "hot", Rate: 50}).Checks
+	if err := checks.Err(); err != nil || checks.OwnReads != 0 {
+		t.Errorf("%v: %q, after %d reads", err, checks.Broken, checks.OwnReads)
 	}
 }
 

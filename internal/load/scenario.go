@@ -124,7 +124,7 @@ func (r *runner) buy(ctx context.Context, meant time.Time, variants []string, n 
 	a = r.measured(ctx, time.Now(), request{
 		op: "read own order", method: "GET", path: "/v1/orders/" + sale.order, bearer: sale.bearer, token: a.token, into: &seen,
 	})
-	if a.status != 0 && a.status < 500 {
+	if a.status != 0 && a.status < 500 && a.status != 429 { // else it could not be asked
 		r.books.ownRead(sale, a.status, seen)
 	}
 }

@@ -2,10 +2,12 @@ package pgcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
-	"strings"
+	"regexp"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -14,7 +16,9 @@ import (
 // streams. What it has and the primary has not is thrown away: by pg_rewind, or
 // by a new base backup where that is impossible. A running standby that has
 // nothing of the kind is only told whom to follow, and goes on serving. The node
-// may be running, frozen, down or killed.
+// may be running, frozen, down or killed. One that has log of a newer timeline than the
+// primary's is refused: a primary that was promoted later is down, and what that has
+// acknowledged may be here alone. Rebuild does not ask.
 func (n *Node) Rejoin(ctx context.Context) error {
 	roles := map[string]Role{n.name: RoleStandby}
 	return n.verb(ctx, "rejoin", roles, func(ctx context.Context) error {
@@ -25,12 +29,46 @@ func (n *Node) Rejoin(ctx context.Context) error {
 		if primary == n {
 			return fmt.Errorf("it is the primary: promote another node first")
 		}
+		if err := n.mayFollow(ctx, primary); err != nil {
+			return err
+		}
 		if err := n.follow(ctx, primary); err != nil {
 			return err
 		}
 		n.leaveOthers(ctx, primary)
 		return nil
 	})
+}
+
+func (n *Node) mayFollow(ctx context.Context, primary *Node) error {
+	own, err := n.newestLog()
+	if err != nil {
+		return err
+	}
+	f, err := primary.ask(ctx)
+	if err == nil && own > f.timeline {
+		err = fmt.Errorf("it has log of timeline %d, and %s is on %d: stop that one and start the one that was promoted last; to give up what is newer, rebuild",
+			own, primary.name, f.timeline)
+	}
+	return err
+}
+
+var walFile = regexp.MustCompile(`^([0-9A-F]{8})[0-9A-F]{16}$`)
+
+// newestLog is the newest timeline of which the node, running or not, has a file of WAL;
+// 0: its folder holds none.
+func (n *Node) newestLog() (newest uint32, err error) {
+	files, err := os.ReadDir(n.file("pg_wal"))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	for _, f := range files {
+		if match := walFile.FindStringSubmatch(f.Name()); match != nil {
+			timeline, _ := strconv.ParseUint(match[1], 16, 32) // eight digits, always
+			newest = max(newest, uint32(timeline))
+		}
+	}
+	return newest, err
 }
 
 func (n *Node) follow(ctx context.Context, primary *Node) error {
@@ -161,65 +199,6 @@ func (n *Node) conninfo(primary *Node) (string, error) {
 	}
 	return fmt.Sprintf("host=%s port=%s user=%s password=%s application_name=%s sslmode=disable gssencmode=disable",
 		host, port, replicator, n.c.passwords[replicator], n.name), nil
-}
-
-// makeSlots creates the slots of all other nodes where they are missing. Standbys
-// have them too, so that a promoted one can serve the others at once; a slot that
-// was never used retains no WAL.
-func (n *Node) makeSlots(ctx context.Context) error {
-	var names []string
-	for _, other := range n.c.Nodes() {
-		if other != n {
-			names = append(names, "'"+other.slot()+"'")
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	return n.exec(ctx, superuser, "SELECT pg_create_physical_replication_slot(s) FROM unnest(ARRAY["+strings.Join(names, ",")+
-		"]) s WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = s)")
-}
-
-// dropLostSlot drops the slot of a node that was away for longer than
-// max_slot_wal_keep_size allows, and reports whether there was one. Such a slot cannot
-// be used again (manual, pg_replication_slots).
-func (n *Node) dropLostSlot(ctx context.Context, of *Node) (lost bool, err error) {
-	conn, err := n.connect(ctx, superuser)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	tag, err := conn.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-		WHERE slot_name = $1 AND wal_status = 'lost' AND NOT active`, of.slot())
-	return tag.RowsAffected() > 0, err
-}
-
-// leaveOthers renews the slot of n on every node that it no longer follows, for
-// the reason of freshSlots. A node that does not answer keeps it until its own
-// rejoin.
-func (n *Node) leaveOthers(ctx context.Context, primary *Node) {
-	for _, other := range n.c.Nodes() {
-		if other == n || other == primary {
-			continue
-		}
-		err := other.exec(ctx, superuser, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "+
-			"WHERE NOT active AND slot_name = '"+n.slot()+"'")
-		if err == nil {
-			err = other.makeSlots(ctx)
-		}
-		if err != nil {
-			n.c.cfg.Log.Debug("slot not renewed", "slot", n.slot(), "node", other.name, "error", err)
-		}
-	}
-}
-
-// freshSlots replaces the slots of a former primary: nobody advances them any
-// more, so they would retain WAL, and old row versions through their xmin.
-func (n *Node) freshSlots(ctx context.Context) error {
-	if err := n.exec(ctx, superuser, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active"); err != nil {
-		return err
-	}
-	return n.makeSlots(ctx)
 }
 
 // streamTimeout is how long a started standby may take to stream before its

@@ -83,9 +83,11 @@ type facts struct {
 	paused        bool
 }
 
-// ask reads the timeline of a primary from its current WAL file: the control
-// file still names the old one after a promotion. A standby's comes from its
-// stream, or from what recovery has reached.
+// ask reads the timeline of a primary from its current WAL file, and that of a standby
+// from its stream or, when that is cut, from the newest file of WAL that it has. The
+// control file names an old one for minutes: on a primary after its promotion, and on a
+// standby that followed it without a restart. A history file does not count: a standby
+// fetches one also of a timeline that it is too far ahead to follow.
 func (n *Node) ask(ctx context.Context) (facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -97,8 +99,7 @@ func (n *Node) ask(ctx context.Context) (facts, error) {
 	rows, err := conn.Query(ctx, `SELECT pg_is_in_recovery(),
 		CASE WHEN pg_is_in_recovery() THEN coalesce(
 			(SELECT received_tli FROM pg_stat_wal_receiver),
-			nullif((SELECT min_recovery_end_timeline FROM pg_control_recovery()), 0),
-			(SELECT timeline_id FROM pg_control_checkpoint()))
+			(SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'))
 		ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int END,
 		CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn,
 		greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn,

@@ -1,0 +1,85 @@
+package pgcluster_test
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/leeway/internal/pgcluster"
+)
+
+// TestASecondFailoverSeesTheTimeline: the control file of a standby that followed a
+// promotion names the old timeline for minutes. Whoever chose by that would promote the
+// other one, which has received less.
+func TestASecondFailoverSeesTheTimeline(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{Replicas: 2, InitSQL: "CREATE TABLE planted ()"})
+	old, next, third := node(t, c, "primary"), node(t, c, "replica-1"), node(t, c, "replica-2")
+	do(t, old.Kill)
+	do(t, next.Promote)
+	do(t, third.Rejoin)
+	do(t, old.Rejoin)
+	do(t, old.Stop)
+	execSQL(t, next, "postgres", "INSERT INTO planted DEFAULT VALUES") // acknowledged by the third alone
+	do(t, next.Kill)
+	do(t, old.Start)
+	waitFor(t, "the end of the stream", func() bool {
+		return query[int](t, third, "postgres", "SELECT count(*) FROM pg_stat_wal_receiver") == 0
+	})
+	if file := query[int](t, third, "postgres", "SELECT timeline_id FROM pg_control_checkpoint()"); file != 1 {
+		t.Skipf("there was a restartpoint meanwhile: the control file is right, timeline %d", file)
+	}
+	less, most := status(t, old), status(t, third)
+	if most.Received <= less.Received {
+		t.Fatalf("nothing is lost with either: %+v, %+v", less, most)
+	}
+	if less.Timeline != 2 || most.Timeline != 2 {
+		t.Errorf("timelines %d and %d, and both followed the second", less.Timeline, most.Timeline)
+	}
+}
+
+// TestAHistoryFileIsNoTimeline: a standby that has more than the new primary's history
+// holds learns of the new timeline, and stays on the old one.
+func TestAHistoryFileIsNoTimeline(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{Replicas: 2, InitSQL: "CREATE TABLE planted ()"})
+	old, next, ahead := node(t, c, "primary"), node(t, c, "replica-1"), node(t, c, "replica-2")
+	do(t, next.Stop)
+	execSQL(t, old, "postgres", "INSERT INTO planted DEFAULT VALUES") // acknowledged by the one that is ahead
+	do(t, old.Kill)
+	do(t, next.Start)
+	do(t, next.Promote)
+	// As an address does that moves to the new primary.
+	follow := strings.Replace(query[string](t, ahead, "postgres", "SHOW primary_conninfo"), port(old), port(next), 1)
+	execSQL(t, ahead, "postgres", "ALTER SYSTEM SET primary_conninfo = '"+follow+"'")
+	execSQL(t, ahead, "postgres", "SELECT pg_reload_conf()")
+	waitFor(t, "the new timeline's history", func() bool {
+		return query[int](t, ahead, "postgres", "SELECT count(*) FROM pg_ls_waldir() WHERE name = '00000002.history'") == 1
+	})
+	if st := status(t, ahead); st.Timeline != 1 {
+		t.Errorf("what it has is timeline 1, and it says %d", st.Timeline)
+	}
+}
+
+func port(n *pgcluster.Node) string { return "port=" + n.Addr()[strings.LastIndex(n.Addr(), ":")+1:] }
+
+// TestRejoinKeepsTheNewerHistory: the primary that was promoted last is down, and the one
+// before it was started. What was acknowledged is on the newer timeline alone.
+func TestRejoinKeepsTheNewerHistory(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{Replicas: 1, Async: true, InitSQL: "CREATE TABLE planted ()"})
+	old, next := node(t, c, "primary"), node(t, c, "replica-1")
+	do(t, old.Kill)
+	do(t, next.Promote)
+	execSQL(t, next, "postgres", "INSERT INTO planted DEFAULT VALUES")
+	do(t, next.Kill)
+	do(t, old.Start)
+	if err := next.Rejoin(ctx(t)); err == nil || !strings.Contains(err.Error(), "timeline 2") {
+		t.Errorf("rejoin to a former primary: %v", err)
+	}
+	do(t, old.Stop)
+	do(t, next.Start)
+	if n := query[int](t, next, "postgres", "SELECT count(*) FROM planted"); n != 1 {
+		t.Errorf("%d rows, and one was acknowledged", n)
+	}
+	do(t, old.Rejoin)
+}

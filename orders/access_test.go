@@ -54,8 +54,8 @@ func TestWhoMaySeeWhat(t *testing.T) {
 			{"a token nobody was given", "Bearer " + unissued, row.unknown},
 			{"another shopper", "Bearer " + foreign.bearer, row.foreign},
 		} {
-			// The owner's position: else a late replica might know neither cart.
-			c := &client{shop: s, position: owner.position}
+			// What both have done: else a late replica might not know the cart, or not the other shopper.
+			c := &client{shop: s, position: owner.position.Merge(foreign.position)}
 			var headers []string
 			if who.bearer != "" {
 				headers = []string{"Authorization", who.bearer}

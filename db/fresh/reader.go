@@ -18,7 +18,7 @@ type Reader struct {
 func (r *Reader) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	res, err := r.read(ctx, sql, args)
 	if err != nil {
-		return &rows{result: &result{}, err: err, closed: true}, err // pgx promises rows that can be used all the same
+		return failedRows(err), err
 	}
 	return newRows(res), nil
 }

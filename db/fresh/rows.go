@@ -68,6 +68,9 @@ func newRows(res *result) *rows {
 	return &rows{result: res, types: typeMaps.Get().(*pgtype.Map), values: make([][]byte, len(res.fields))}
 }
 
+// failedRows: pgx promises rows that can be used beside an error, too.
+func failedRows(err error) pgx.Rows { return &rows{result: &result{}, err: err, closed: true} }
+
 func (r *rows) Close() {
 	if !r.closed {
 		r.closed = true

@@ -157,7 +157,7 @@ func runTx(ctx context.Context, conn *pgx.Conn, fn func(context.Context, WriteTx
 	if conn.PgConn().ParameterStatus("in_hot_standby") == "on" {
 		return Position{}, errDemoted
 	}
-	err, end := fn(ctx, conn), "ROLLBACK"
+	err, end := fn(ctx, writeTx{conn}), "ROLLBACK"
 	if refusal(ctx, err) {
 		end = refuseSQL
 	}

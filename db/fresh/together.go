@@ -1,0 +1,130 @@
+package fresh
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Together sends the statements of several functions to the server in one round trip, in
+// the order of the functions. It is for a transaction that holds locks, in which a round
+// trip is time that others wait. Each function sends one statement of a Write, with the
+// context that it is given, and reads its answer; none may rely on that of another.
+//
+//	err := fresh.Together(ctx,
+//		func(ctx context.Context) (err error) { closed, err = q.CloseCart(ctx, cart); return err },
+//		func(ctx context.Context) (err error) { lines, err = q.CartLines(ctx, cart); return err },
+//	)
+//
+// Each statement still has a snapshot of its own, later than all before it (manual,
+// section 55.2.4). Once one fails, the server skips those behind it; the error is that of
+// the function whose statement failed, and the transaction must be rolled back.
+//
+// The functions run one at a time, as coroutines: each up to its statement, and when all
+// have been sent each to its end. They need no locks among themselves.
+func Together(ctx context.Context, functions ...func(context.Context) error) (err error) {
+	var t trip
+	errs := make([]error, len(functions))
+	resume := make([]func() (struct{}, bool), len(functions))
+	for i, function := range functions {
+		next, stop := iter.Pull(func(pause func(struct{}) bool) {
+			errs[i] = function(context.WithValue(ctx, seatKey{}, &seat{trip: &t, pause: pause}))
+		})
+		defer stop() // who has not been sent learns it
+		resume[i] = next
+		if _, waits := next(); !waits {
+			return cmp.Or(errs[i], errNothingSent)
+		}
+	}
+	if t.conn == nil {
+		return nil // no functions
+	}
+	t.answers = t.conn.SendBatch(ctx, &t.batch)
+	defer func() { err = cmp.Or(err, t.answers.Close()) }()
+	for i, next := range resume {
+		next()
+		if errs[i] != nil {
+			return errs[i]
+		}
+	}
+	return nil
+}
+
+var (
+	errNothingSent = errors.New("fresh: a function of Together sent no statement")
+	errSentTwice   = errors.New("fresh: a function of Together sends one statement, and in one transaction with the others")
+	errNotSent     = errors.New("fresh: not sent, since another function of Together failed first")
+)
+
+// A trip is what goes to the server at once.
+type trip struct {
+	conn    *pgx.Conn
+	batch   pgx.Batch
+	answers pgx.BatchResults
+}
+
+// A seat is that of one function.
+type seat struct {
+	trip  *trip
+	pause func(struct{}) bool // returns when the answers are there, or false if there will be none
+	taken bool
+}
+
+type seatKey struct{}
+
+// wait queues the statement and returns the answers, of which this function's is next.
+func (s *seat) wait(conn *pgx.Conn, sql string, args []any) (pgx.BatchResults, error) {
+	if s.taken || s.trip.conn != nil && s.trip.conn != conn {
+		return nil, errSentTwice
+	}
+	s.taken, s.trip.conn = true, conn
+	s.trip.batch.Queue(sql, args...)
+	if !s.pause(struct{}{}) {
+		return nil, errNotSent
+	}
+	return s.trip.answers, nil
+}
+
+// writeTx is the connection of a transaction, on which the statements of Together wait
+// for each other.
+type writeTx struct{ *pgx.Conn }
+
+func (t writeTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	s, _ := ctx.Value(seatKey{}).(*seat)
+	if s == nil {
+		return t.Conn.Exec(ctx, sql, args...)
+	}
+	answers, err := s.wait(t.Conn, sql, args)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	return answers.Exec()
+}
+
+func (t writeTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	s, _ := ctx.Value(seatKey{}).(*seat)
+	if s == nil {
+		return t.Conn.Query(ctx, sql, args...)
+	}
+	answers, err := s.wait(t.Conn, sql, args)
+	if err != nil {
+		return failedRows(err), err
+	}
+	return answers.Query()
+}
+
+func (t writeTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	s, _ := ctx.Value(seatKey{}).(*seat)
+	if s == nil {
+		return t.Conn.QueryRow(ctx, sql, args...)
+	}
+	answers, err := s.wait(t.Conn, sql, args)
+	if err != nil {
+		return row{err: err}
+	}
+	return answers.QueryRow()
+}

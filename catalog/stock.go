@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/id"
 )
@@ -56,8 +57,8 @@ type OrderLine struct {
 // returned before. Whoever asks for it holds the order's row and knows its status.
 var ErrReturned = errors.New("catalog: the stock of this order was returned before")
 
-// errGuardMissed is our own mistake: the rows were locked and enough, and yet
-// the UPDATE did not move them. The transaction must not commit.
+// errGuardMissed: the UPDATE did not move every row. If they were locked and enough, it
+// is our own mistake. The transaction must not commit.
 var errGuardMissed = errors.New("catalog: stock was checked under its lock and could not be moved")
 
 // ReserveTx takes the stock of all lines or none, in the caller's transaction,
@@ -65,21 +66,26 @@ var errGuardMissed = errors.New("catalog: stock was checked under its lock and c
 // named once. Call it as late as possible: the rows stay locked until the
 // commit is durable, and every other buyer of a variant waits for that.
 //
-// On any error the transaction must be rolled back. A shortage is a
-// *ShortageError, found before anything was taken.
+// The lock and what is done under it are one round trip. If there is too little of one
+// line the others are taken all the same: on any error the transaction must be rolled
+// back. A shortage is a *ShortageError.
 func ReserveTx(ctx context.Context, q *writeq.Queries, orderID id.ID, lines []StockLine) error {
 	ids, take := make([]id.ID, len(lines)), make([]OrderLine, len(lines))
 	for i, line := range lines {
 		ids[i], take[i] = line.VariantID, OrderLine{orderID, line}
 	}
-	shelf, err := LockShelfTx(ctx, q, ids)
-	if err != nil {
+	var shelf Shelf
+	err := fresh.Together(ctx,
+		func(ctx context.Context) (err error) { shelf, err = LockShelfTx(ctx, q, ids); return err },
+		func(ctx context.Context) error { return TakeTx(ctx, q, take) },
+	)
+	if err != nil && !errors.Is(err, errGuardMissed) {
 		return err
 	}
 	if short := shelf.Take(lines); len(short) > 0 {
 		return &ShortageError{short}
 	}
-	return TakeTx(ctx, q, take)
+	return err
 }
 
 // A Shelf is what is left of variants whose rows the transaction has locked.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"example.com/leeway/catalog"
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/id"
 )
@@ -53,13 +54,7 @@ func (s *Store) checkoutTogether(ctx context.Context, tickets []*ticket) (outcom
 }
 
 func (b *batch) run(ctx context.Context) error {
-	if err := b.claim(ctx); err != nil {
-		return err
-	}
-	if err := b.lockCarts(ctx); err != nil {
-		return err
-	}
-	if err := b.readLines(ctx); err != nil {
+	if err := b.begin(ctx); err != nil {
 		return err
 	}
 	if err := b.serve(ctx); err != nil {
@@ -82,47 +77,59 @@ func (b *batch) open() []int {
 	return open
 }
 
-// claim takes the keys and answers those tickets whose key has an answer.
-func (b *batch) claim(ctx context.Context) error {
-	params := writeq.ClaimKeysParams{Route: b.tickets[0].key.Route}
+// begin claims the keys, locks the carts and reads them, and sends away whoever is not a
+// plain case.
+func (b *batch) begin(ctx context.Context) error {
+	var claim writeq.ClaimKeysParams
+	var lock writeq.LockOpenCartsParams
+	claim.Route = b.tickets[0].key.Route
+	for _, t := range b.tickets {
+		claim.Callers = append(claim.Callers, t.key.Caller.digest[:])
+		claim.Keys = append(claim.Keys, t.key.Value)
+		claim.Fingerprints = append(claim.Fingerprints, t.key.Fingerprint[:])
+		lock.CartIds = append(lock.CartIds, t.at.ID)
+		lock.TokenDigests = append(lock.TokenDigests, t.at.digest())
+	}
+	var claimed []writeq.ClaimKeysRow
+	var locked []writeq.LockOpenCartsRow
+	var lines []writeq.LinesOfCartsRow
+	err := fresh.Together(ctx,
+		func(ctx context.Context) (err error) { claimed, err = b.q.ClaimKeys(ctx, claim); return err },
+		func(ctx context.Context) (err error) { locked, err = b.q.LockOpenCarts(ctx, lock); return err },
+		func(ctx context.Context) (err error) { lines, err = b.q.LinesOfCarts(ctx, lock.CartIds); return err },
+	)
+	if err != nil {
+		return fmt.Errorf("claim keys and carts: %w", err)
+	}
+	b.answer(claimed)
+	b.enter(locked)
+	b.fill(lines)
+	return nil
+}
+
+// answer answers those tickets whose key has an answer.
+func (b *batch) answer(claimed []writeq.ClaimKeysRow) {
 	at := map[keyID]int{}
 	for i, t := range b.tickets {
 		at[t.key.id()] = i
-		params.Callers = append(params.Callers, t.key.Caller.digest[:])
-		params.Keys = append(params.Keys, t.key.Value)
-		params.Fingerprints = append(params.Fingerprints, t.key.Fingerprint[:])
 	}
-	rows, err := b.q.ClaimKeys(ctx, params)
-	if err != nil {
-		return fmt.Errorf("claim keys: %w", err)
-	}
-	for _, row := range rows {
+	for _, row := range claimed {
 		i := at[keyID{[len(Shopper{}.digest)]byte(row.Caller), row.Key}]
 		answer, found, err := b.tickets[i].key.standsFor(row.Fingerprint, row.Status, row.Response)
 		if err != nil || found {
 			b.outcomes[i] = outcome{answer: answer, err: err}
 		}
 	}
-	return nil
 }
 
-// lockCarts sends those away whose cart is not there, not theirs, not open, busy, or of
+// enter sends those away whose cart is not there, not theirs, not open, busy, or of
 // another version.
-func (b *batch) lockCarts(ctx context.Context) error {
-	var params writeq.LockOpenCartsParams
-	for _, i := range b.open() {
-		params.CartIds = append(params.CartIds, b.tickets[i].at.ID)
-		params.TokenDigests = append(params.TokenDigests, b.tickets[i].at.digest())
-	}
-	rows, err := b.q.LockOpenCarts(ctx, params)
-	if err != nil {
-		return fmt.Errorf("lock carts: %w", err)
-	}
-	locked := make(map[id.ID]writeq.LockOpenCartsRow, len(rows))
-	for _, row := range rows {
+func (b *batch) enter(carts []writeq.LockOpenCartsRow) {
+	locked := make(map[id.ID]writeq.LockOpenCartsRow, len(carts))
+	for _, row := range carts {
 		locked[row.ID] = row
 	}
-	b.carts = make(map[id.ID]openCart, len(rows))
+	b.carts = make(map[id.ID]openCart, len(carts))
 	for _, i := range b.open() {
 		t := b.tickets[i]
 		if cart, ok := locked[t.at.ID]; ok && t.at.matches(cart.Version) {
@@ -131,38 +138,33 @@ func (b *batch) lockCarts(ctx context.Context) error {
 			b.outcomes[i].alone = true
 		}
 	}
-	return nil
 }
 
-// readLines sends those away whose cart is empty, or not what they agreed to pay.
-func (b *batch) readLines(ctx context.Context) error {
-	ids := make([]id.ID, 0, len(b.carts))
-	for cart := range b.carts {
-		ids = append(ids, cart)
-	}
-	rows, err := b.q.LinesOfCarts(ctx, ids)
-	if err != nil {
-		return fmt.Errorf("read carts: %w", err)
-	}
+// fill sends those away whose cart is empty, or not what they agreed to pay. The lines
+// of a cart that is not locked are nobody's business.
+func (b *batch) fill(rows []writeq.LinesOfCartsRow) {
 	currency, odd := b.store.config.Currency, map[id.ID]bool{}
 	for _, r := range rows {
+		cart, ok := b.carts[r.CartID]
+		if !ok {
+			continue
+		}
 		l, err := newLine(Item{
 			VariantID: r.VariantID, ProductSlug: r.ProductSlug, Name: r.Name, SKU: r.Sku,
 			Options: r.Options, Quantity: int(r.Quantity),
 		}, currency, r.Price)
 		odd[r.CartID] = odd[r.CartID] || err != nil
-		cart := b.carts[r.CartID]
 		cart.lines = append(cart.lines, l)
 		b.carts[r.CartID] = cart
 	}
 	for _, i := range b.open() {
 		at := b.tickets[i].at.ID
 		cart := b.carts[at]
-		cart.sum, err = b.store.agree(cart.lines, b.tickets[i].form.ExpectedTotal)
+		sum, err := b.store.agree(cart.lines, b.tickets[i].form.ExpectedTotal)
+		cart.sum = sum
 		b.carts[at] = cart
 		b.outcomes[i].alone = err != nil || odd[at]
 	}
-	return nil
 }
 
 // serve locks the stock and hands it out in the order in which the tickets came.
@@ -194,7 +196,7 @@ func (b *batch) serve(ctx context.Context) error {
 	return nil
 }
 
-// place writes the orders and closes their carts.
+// place writes the orders.
 func (b *batch) place(ctx context.Context) error {
 	if len(b.drafts) == 0 {
 		return nil
@@ -202,17 +204,6 @@ func (b *batch) place(ctx context.Context) error {
 	placed, err := b.store.insertTx(ctx, b.q, b.drafts)
 	if err != nil {
 		return err
-	}
-	carts := make([]id.ID, len(b.drafts))
-	for i, d := range b.drafts {
-		carts[i] = d.cart
-	}
-	closed, err := b.q.CloseCarts(ctx, carts)
-	switch {
-	case err != nil:
-		return fmt.Errorf("close carts: %w", err)
-	case closed != int64(len(carts)):
-		return errors.New("carts that were locked and open could not be closed") // our own mistake: do not commit
 	}
 	for n, i := range b.buyers {
 		if b.outcomes[i].answer, err = b.tickets[i].render(placed[n]); err != nil {
@@ -222,11 +213,29 @@ func (b *batch) place(ctx context.Context) error {
 	return nil
 }
 
-// settle keeps the answers, gives the keys back of those who go alone, and takes the
-// stock.
+// settle closes the carts, keeps the answers, gives the keys back of those who go alone,
+// and takes the stock.
 func (b *batch) settle(ctx context.Context) error {
-	keep := writeq.KeepAnswersParams{Route: b.tickets[0].key.Route}
-	leave := writeq.LeaveKeysParams{Route: keep.Route}
+	keep, leave := b.sortKeys()
+	err := fresh.Together(ctx,
+		func(ctx context.Context) error {
+			if len(leave.Keys) == 0 {
+				return nil
+			}
+			return b.q.LeaveKeys(ctx, leave)
+		},
+		func(ctx context.Context) error { return b.q.KeepAnswers(ctx, keep) },
+		b.closeCarts, b.takeStock,
+	)
+	if err != nil {
+		return fmt.Errorf("settle: %w", err)
+	}
+	return nil
+}
+
+// sortKeys tells what is kept under which key from the keys that are given back.
+func (b *batch) sortKeys() (keep writeq.KeepAnswersParams, leave writeq.LeaveKeysParams) {
+	keep.Route, leave.Route = b.tickets[0].key.Route, b.tickets[0].key.Route
 	for i, t := range b.tickets {
 		o := b.outcomes[i]
 		if o.alone {
@@ -244,16 +253,22 @@ func (b *batch) settle(ctx context.Context) error {
 		keep.Fingerprints = append(keep.Fingerprints, t.key.Fingerprint[:])
 		keep.Statuses, keep.Responses = append(keep.Statuses, int16(answer.Status)), append(keep.Responses, answer.Body)
 	}
-	if len(leave.Keys) > 0 {
-		if err := b.q.LeaveKeys(ctx, leave); err != nil {
-			return fmt.Errorf("leave keys: %w", err)
-		}
+	return keep, leave
+}
+
+func (b *batch) closeCarts(ctx context.Context) error {
+	carts := make([]id.ID, len(b.drafts))
+	for i, d := range b.drafts {
+		carts[i] = d.cart
 	}
-	if len(keep.Keys) > 0 {
-		if err := b.q.KeepAnswers(ctx, keep); err != nil {
-			return fmt.Errorf("keep answers: %w", err)
-		}
+	closed, err := b.q.CloseCarts(ctx, carts)
+	if err == nil && closed != int64(len(carts)) {
+		err = errors.New("carts that were locked and open could not be closed") // our own mistake: do not commit
 	}
+	return err
+}
+
+func (b *batch) takeStock(ctx context.Context) error {
 	var take []catalog.OrderLine
 	for _, d := range b.drafts {
 		for _, line := range stockLines(d.Items) {

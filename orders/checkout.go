@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-
 	"example.com/leeway/catalog"
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/db/readq"
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/id"
 )
@@ -88,13 +87,7 @@ func (s *Store) checkoutAlone(ctx context.Context, ask checkoutAsk, reserving fu
 // is checked, since that is what locks it; every error below opens it again with
 // the rollback.
 func (s *Store) placeTx(ctx context.Context, q *writeq.Queries, at CartRef, form CheckoutForm) (Order, error) {
-	shopper, err := closeTx(ctx, q, at)
-	if err != nil {
-		return Order{}, err
-	}
-	// A statement of its own after the lock: one that also locked would join
-	// lines of the snapshot from before its wait.
-	rows, err := cartRowsTx(ctx, q, at)
+	shopper, rows, err := closeTx(ctx, q, at)
 	if err != nil {
 		return Order{}, err
 	}
@@ -117,25 +110,29 @@ func (s *Store) placeTx(ctx context.Context, q *writeq.Queries, at CartRef, form
 	return placed[0], nil
 }
 
-// closeTx locks and closes the cart, and returns the shopper's row.
-func closeTx(ctx context.Context, q *writeq.Queries, at CartRef) (id.ID, error) {
-	closed, err := q.CloseCart(ctx, writeq.CloseCartParams{CartID: at.ID, TokenDigest: at.digest()})
+// closeTx locks and closes the cart, and returns the shopper's row and the cart's. These
+// are read by a statement of their own after the lock: one that also locked would join
+// lines of the snapshot from before its wait.
+func closeTx(ctx context.Context, q *writeq.Queries, at CartRef) (shopper id.ID, rows []readq.CartLinesRow, err error) {
+	var closed []writeq.CloseCartRow
+	err = fresh.Together(ctx,
+		func(ctx context.Context) (err error) {
+			closed, err = q.CloseCart(ctx, writeq.CloseCartParams{CartID: at.ID, TokenDigest: at.digest()})
+			return err
+		},
+		func(ctx context.Context) (err error) { rows, err = cartRowsTx(ctx, q, at); return err },
+	)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		rows, err := cartRowsTx(ctx, q, at)
-		switch {
-		case err != nil:
-			return id.ID{}, err
-		case len(rows) == 0:
-			return id.ID{}, ErrNotFound
-		}
-		return id.ID{}, ErrCartClosed
 	case err != nil:
-		return id.ID{}, fmt.Errorf("close cart: %w", err)
-	case !at.matches(closed.Version - 1):
-		return id.ID{}, ErrVersionMismatch
+		return id.ID{}, nil, fmt.Errorf("close cart: %w", err)
+	case len(rows) == 0:
+		return id.ID{}, nil, ErrNotFound
+	case len(closed) == 0:
+		return id.ID{}, nil, ErrCartClosed
+	case !at.matches(closed[0].Version - 1):
+		return id.ID{}, nil, ErrVersionMismatch
 	}
-	return closed.ShopperID, nil
+	return closed[0].ShopperID, rows, nil
 }
 
 // agree returns the total that both sides hold to be right. What is no longer

@@ -12,8 +12,9 @@ import (
 
 // Together sends the statements of several functions to the server in one round trip, in
 // the order of the functions. It is for a transaction that holds locks, in which a round
-// trip is time that others wait. Each function sends one statement of a Write, with the
-// context that it is given, and reads its answer; none may rely on that of another.
+// trip is time that others wait. Each function sends at most one statement of a Write,
+// with the context that it is given, and reads its answer; none may rely on that of
+// another. (On a connection that is not a Write's a statement is sent at once, as ever.)
 //
 //	err := fresh.Together(ctx,
 //		func(ctx context.Context) (err error) { closed, err = q.CloseCart(ctx, cart); return err },
@@ -28,36 +29,35 @@ import (
 // have been sent each to its end. They need no locks among themselves.
 func Together(ctx context.Context, functions ...func(context.Context) error) (err error) {
 	var t trip
-	errs := make([]error, len(functions))
-	resume := make([]func() (struct{}, bool), len(functions))
-	for i, function := range functions {
+	var waiting []func() error
+	for _, function := range functions {
+		var err error
 		next, stop := iter.Pull(func(pause func(struct{}) bool) {
-			errs[i] = function(context.WithValue(ctx, seatKey{}, &seat{trip: &t, pause: pause}))
+			err = function(context.WithValue(ctx, seatKey{}, &seat{trip: &t, pause: pause}))
 		})
 		defer stop() // who has not been sent learns it
-		resume[i] = next
-		if _, waits := next(); !waits {
-			return cmp.Or(errs[i], errNothingSent)
+		if _, waits := next(); waits {
+			waiting = append(waiting, func() error { next(); return err })
+		} else if err != nil {
+			return err
 		}
 	}
-	if t.conn == nil {
-		return nil // no functions
+	if len(waiting) == 0 {
+		return nil
 	}
 	t.answers = t.conn.SendBatch(ctx, &t.batch)
 	defer func() { err = cmp.Or(err, t.answers.Close()) }()
-	for i, next := range resume {
-		next()
-		if errs[i] != nil {
-			return errs[i]
+	for _, finish := range waiting {
+		if err := finish(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 var (
-	errNothingSent = errors.New("fresh: a function of Together sent no statement")
-	errSentTwice   = errors.New("fresh: a function of Together sends one statement, and in one transaction with the others")
-	errNotSent     = errors.New("fresh: not sent, since another function of Together failed first")
+	errSentTwice = errors.New("fresh: a function of Together sends one statement, and in one transaction with the others")
+	errNotSent   = errors.New("fresh: not sent, since another function of Together failed first")
 )
 
 // A trip is what goes to the server at once.

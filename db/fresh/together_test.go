@@ -83,9 +83,6 @@ func TestTogetherFails(t *testing.T) {
 				return errors.Join(err, mine)
 			}, statement(tx, "third", addOne)}
 		}},
-		{"a function without a statement", "", false, "no statement", func(tx fresh.WriteTx) []func(context.Context) error {
-			return []func(context.Context) error{statement(tx, "first", addOne), func(context.Context) error { return nil }}
-		}},
 		{"a function with two", "", false, "one statement", func(tx fresh.WriteTx) []func(context.Context) error {
 			return []func(context.Context) error{func(ctx context.Context) error {
 				if _, err := tx.Exec(ctx, addOne); err != nil {
@@ -108,10 +105,24 @@ func TestTogetherFails(t *testing.T) {
 	if n, _ := b.read(t, fresh.Strong(), fresh.Position{}); n != 0 {
 		t.Errorf("%d additions were kept", n)
 	}
+}
+
+// Who sends nothing keeps nobody, and another connection is used as ever.
+func TestTogetherWithoutStatements(t *testing.T) {
+	b := setup(t)
 	ctx, _ := session(t, fresh.Position{})
-	err := b.router.Write(ctx, func(ctx context.Context, _ fresh.WriteTx) error { return fresh.Together(ctx) })
-	if err != nil {
-		t.Errorf("of no functions: %v", err)
+	plain, n := b.Admin(t, b.Primary()), 0
+	err := b.router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error {
+		nothing := func(context.Context) error { return nil }
+		return errors.Join(
+			fresh.Together(ctx),
+			fresh.Together(ctx, nothing, nothing),
+			fresh.Together(ctx, nothing, statement(tx, "first", addOne), nothing, statement(tx, "second", addOne)),
+			fresh.Together(ctx, func(ctx context.Context) error { return plain.QueryRow(ctx, "SELECT 7").Scan(&n) }),
+		)
+	})
+	if got, _ := b.read(t, fresh.Strong(), fresh.Position{}); err != nil || got != 2 || n != 7 {
+		t.Errorf("%d, %d, %v", got, n, err)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-const closeCart = `-- name: CloseCart :one
+const closeCart = `-- name: CloseCart :many
 UPDATE carts c
 SET status = 'ordered', version = c.version + 1, updated_at = now()
 FROM shoppers s
@@ -33,11 +33,24 @@ type CloseCartRow struct {
 // Locks the shopper's open cart and closes it in one step. No row: it is not
 // there, not theirs or not open. A rival that waited for the lock sees the new
 // status (READ COMMITTED evaluates the condition again) and gets no row.
-func (q *Queries) CloseCart(ctx context.Context, arg CloseCartParams) (CloseCartRow, error) {
-	row := q.db.QueryRow(ctx, closeCart, arg.CartID, arg.TokenDigest)
-	var i CloseCartRow
-	err := row.Scan(&i.Version, &i.ShopperID)
-	return i, err
+func (q *Queries) CloseCart(ctx context.Context, arg CloseCartParams) ([]CloseCartRow, error) {
+	rows, err := q.db.Query(ctx, closeCart, arg.CartID, arg.TokenDigest)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CloseCartRow{}
+	for rows.Next() {
+		var i CloseCartRow
+		if err := rows.Scan(&i.Version, &i.ShopperID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const placeOrders = `-- name: PlaceOrders :many

@@ -40,7 +40,7 @@ var mutants = []mutant{
 		if !answers.NextResult() {
 			return nil, noAnswer(answers)
 		}
-		if res, err = readAll(answers.ResultReader(), fields); err != nil {
+		if res, err = s.readAll(answers.ResultReader()); err != nil {
 			return nil, err
 		}
 	}
@@ -48,7 +48,7 @@ var mutants = []mutant{
 		if !answers.NextResult() {
 			return nil, noAnswer(answers)
 		}
-		if res, err = readAll(answers.ResultReader(), fields); err != nil {
+		if res, err = s.readAll(answers.ResultReader()); err != nil {
 			return nil, err
 		}
 	}

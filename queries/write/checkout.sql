@@ -1,4 +1,4 @@
--- name: CloseCart :one
+-- name: CloseCart :many
 -- Locks the shopper's open cart and closes it in one step. No row: it is not
 -- there, not theirs or not open. A rival that waited for the lock sees the new
 -- status (READ COMMITTED evaluates the condition again) and gets no row.

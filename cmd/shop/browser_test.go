@@ -187,7 +187,7 @@ func startDemo(t *testing.T) (shop, page string) {
 			t.Log(out.String())
 		}
 	})
-	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
+	dbtest.Started(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page = find(t, out.String(), `http://\S+/lab#key=\w+`)
 	shop, _, _ = strings.Cut(page, "/lab")
 	return shop, page

@@ -41,7 +41,7 @@ func TestDemo(t *testing.T) {
 	go func() {
 		exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--products", "50"}, &app{&out, &out})
 	}()
-	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
+	dbtest.Started(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
 	dir := find(t, out.String(), `cluster pause --dir (\S+)`)
 	admin, key := find(t, out.String(), `SHOP_ADMIN_URL=http://(\S+)`), find(t, out.String(), `SHOP_ADMIN_KEY=(\w+)`)
@@ -98,7 +98,7 @@ func TestDemoReopensItsFolder(t *testing.T) {
 		go func() {
 			exit <- run(ctx, []string{"demo", "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--products", products, "--replicas", "0", "--dir", dir}, &app{&out, &out})
 		}()
-		dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
+		dbtest.Started(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 		page := find(t, out.String(), `http://\S+/v1/products/[a-z0-9-]+`)
 		if a := send(t, "GET", page, nil); a.status != 200 {
 			t.Errorf("%s: %d", page, a.status)

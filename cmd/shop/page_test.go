@@ -137,7 +137,9 @@ func useTheKeyboard(t *testing.T, page string) {
 	if small != "" {
 		t.Errorf("too small for a finger: %s", small)
 	}
-	b.see(t, "nothing moves", `[...document.querySelectorAll("#wires path")].every((p) => getComputedStyle(p).animationName === "none")`)
+	b.click(t, "#load")
+	b.see(t, "the log flows, and nothing moves", `document.querySelectorAll("#wires .wal.flowing").length === 2 &&
+		[...document.querySelectorAll("#wires path")].every((p) => getComputedStyle(p).animationName === "none")`)
 
 	name := b.text(t, `document.querySelector(".node [data-verb=pause]:enabled").closest(".node").dataset.node`)
 	b.tabTo(t, "pause", name)

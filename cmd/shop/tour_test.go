@@ -28,7 +28,7 @@ func TestTour(t *testing.T) {
 	}()
 	defer func() { <-exit }()
 	defer interrupt()
-	dbtest.Eventually(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
+	dbtest.Started(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	line := find(t, out.String(), `SHOP_URL=.* docs/tour\.sh`)
 	program := buildShop(t)
 

@@ -362,6 +362,33 @@ func TestShellcheck(t *testing.T) {
 	}
 }
 
+// The documents name verbs that node.sh has.
+func TestVerbsInTheDocuments(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("node.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, document := range []string{"README.md", "../../docs/failover.md", "../../docker-compose.yml", "node.sh"} {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`(?:/leeway/node\.sh|run --rm (?:db-\S+|\$NODE)) (\w+)`).FindAllStringSubmatch(string(text), -1) {
+			found[match[1]] = true
+			if !strings.Contains(string(script), "\n"+match[1]+"() {") {
+				t.Errorf("%s: node.sh has no verb %s", document, match[1])
+			}
+		}
+	}
+	for _, verb := range []string{"status", "promote", "follow", "rejoin", "rebuild", "pause"} {
+		if !found[verb] {
+			t.Errorf("no document speaks of %s", verb)
+		}
+	}
+}
+
 // TestInContainers is what all the others stand in for.
 func TestInContainers(t *testing.T) {
 	const notRun = "NOT RUN: images, networks and their names, health checks and what waits for them, file systems that are read-only, owners of volumes and mounts"

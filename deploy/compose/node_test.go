@@ -177,6 +177,27 @@ func TestFailoverByHand(t *testing.T) {
 	}
 }
 
+// TestSwitchover: a primary that was stopped in order has nothing to be rewound, but the
+// slots from its time as the primary.
+func TestSwitchover(t *testing.T) {
+	t.Parallel()
+	s := newServers(t, nil, "db-primary", "db-replica-1")
+	old, next := s.nodes["db-primary"], s.nodes["db-replica-1"]
+	old.start(t)
+	next.start(t)
+	awaitStream(t, old, next.name)
+	old.stop(t)
+	next.must(t, "promote")
+	if out := old.must(t, "rejoin", next.peer()); !strings.Contains(out, "no rewind required") {
+		t.Errorf("it was rewound:\n%s", out)
+	}
+	old.start(t)
+	awaitStream(t, next, old.name)
+	if left := query[int](t, old, "SELECT count(*) FROM pg_replication_slots"); left != 0 {
+		t.Errorf("the old primary still has %d slots, which retain WAL", left)
+	}
+}
+
 // TestSynchronousFromTheFirstStart: the overlay must not stop a cluster from being made,
 // which commits before there is any standby; and afterwards it holds.
 func TestSynchronousFromTheFirstStart(t *testing.T) {

@@ -255,6 +255,16 @@ func (n *server) must(t *testing.T, args ...string) string {
 	return out
 }
 
+// stop is "docker compose stop": in order.
+func (n *server) stop(t *testing.T) {
+	t.Helper()
+	if err := n.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	<-n.gone
+	n.gone = nil
+}
+
 // end is as good as a power cut: on SIGQUIT PostgreSQL ends all of its processes at once
 // and writes nothing more.
 func (n *server) end() {

@@ -77,7 +77,7 @@ func receivedAndNotReplayed(t *testing.T, c checked) {
 func aLockDelaysReplay(t *testing.T, c checked) {
 	c.exec(c.Primary(), "CREATE TABLE locked ()")
 	c.CatchUp(t)
-	bystander := c.begin("BEGIN; SELECT pg_backend_pid()") // the longest query, and not in the way
+	bystander := c.begin("BEGIN; SELECT count(*) FROM pg_class") // the longest, and its lock is not in the way
 	holder := c.begin("BEGIN; SELECT * FROM locked")
 	c.exec(c.Primary(), "ALTER TABLE locked ADD n int")
 	v := c.finds("", 1, "query_delays_replay replica-1")

@@ -324,10 +324,22 @@ func Do(tb testing.TB, verb func(context.Context) error) {
 // conditions that the test has caused, never for giving something time.
 func Eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(Limit)
+	within(tb, Limit, what, holds)
+}
+
+// Started is Eventually for a program that makes a cluster first, which a busy machine
+// may not do within Limit: as Start it may take startLimit.
+func Started(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	within(tb, startLimit, what, holds)
+}
+
+func within(tb testing.TB, limit time.Duration, what string, holds func() bool) {
+	tb.Helper()
+	deadline := time.Now().Add(limit)
 	for !holds() {
 		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", Limit, what)
+			tb.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(2 * time.Millisecond) // the poll's period
 	}

@@ -8,6 +8,7 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Config struct {
 	Nodes []Node
 	Dir   string   // for the program, its logs and, should the drill fail, its history
 	Env   []string // of the shop, beside its nodes: "SHOP_...=..."
+	// Orders are placed before the primary is taken away, and again after another one
+	// has taken over. 0: 100.
+	Orders int
 }
 
 // A Drill is a shop of two instances that is open. Its methods are for one goroutine.
@@ -55,6 +59,7 @@ const think = 40 * time.Millisecond
 // starts two instances of the shop. It returns when both find nothing wrong with the
 // cluster.
 func Open(ctx context.Context, c Config) (*Drill, error) {
+	c.Orders = cmp.Or(c.Orders, 100)
 	d := &Drill{Crowd: shoppers.New(1, requestTimeout), config: c}
 	d.Think, d.ShopperPatience = think, time.Minute // who has a doubt asks until it is settled
 	if err := d.open(ctx); err != nil {
@@ -135,10 +140,6 @@ func (d *Drill) env() ([]string, error) {
 	}, d.config.Env...), nil
 }
 
-// minAcks are acknowledged before the primary is taken away, and again after another
-// one has taken over.
-const minAcks = 100
-
 // Begin lets the clients in, and returns when they have placed orders enough.
 func (d *Drill) Begin(ctx context.Context) error {
 	d.Stamps.Follow(d.owner())
@@ -171,7 +172,7 @@ func (d *Drill) AwaitOrders(ctx context.Context, m shoppers.Mark, limit time.Dur
 	placed := 0
 	err := shoppers.Poll(ctx, func() bool {
 		placed = shoppers.Count(d.Record.Since(m), shoppers.Acknowledged)
-		return placed >= minAcks
+		return placed >= d.config.Orders
 	})
 	if err != nil {
 		return fmt.Errorf("only %d orders within %v: %w", placed, limit, err)

@@ -34,6 +34,7 @@ import (
 type options struct {
 	MaxReads  time.Duration `help:"Fail if reads without a session were unavailable for longer." default:"0s"`
 	MaxWrites time.Duration `help:"Fail if writes were unavailable for longer after the promotion." default:"3s"`
+	Orders    int           `help:"Orders that are placed before the primary is lost, and again afterwards." default:"100"`
 	Keep      bool          `help:"Keep the folder of the run: logs and the program."`
 }
 
@@ -95,7 +96,7 @@ func play(ctx context.Context, o options, out io.Writer) (report drill.Report, e
 	for _, n := range cluster.Nodes() {
 		nodes = append(nodes, drill.Node{Name: n.Name(), DSN: n.DSN})
 	}
-	d, err := drill.Open(ctx, drill.Config{Nodes: nodes, Dir: dir})
+	d, err := drill.Open(ctx, drill.Config{Nodes: nodes, Dir: dir, Orders: o.Orders})
 	if err != nil {
 		return report, err
 	}

@@ -299,6 +299,19 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// A stream on which nothing is sent does not find out by sending.
+func TestStoppingEndsASilentStream(t *testing.T) {
+	p := quick
+	p.every = limit // one event
+	b := newBench(t, p, numbered)
+	b.watch(t, "").event(t)
+	ctx, cancel := context.WithTimeout(t.Context(), limit/2)
+	defer cancel()
+	if err := b.server.Config.Shutdown(ctx); err != nil {
+		t.Errorf("shut down: %v", err)
+	}
+}
+
 // Neither a stream nor a write that a client does not take keeps a server from stopping.
 func TestStoppingEndsStreams(t *testing.T) {
 	big := strings.Repeat("x", 1<<18)

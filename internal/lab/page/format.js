@@ -22,6 +22,8 @@ export function bytes(b) {
   return (b / 1e9).toFixed(1) + " GB";
 }
 
+export function bytesRate(b) { return b === null || b === undefined ? "–" : bytes(b) + "/s"; }
+
 export function count(n) { return n === null || n === undefined ? "–" : Math.round(n).toLocaleString("en"); }
 
 export function clock(t) { return new Date(t * 1000).toLocaleTimeString("en-GB"); }

@@ -2,7 +2,7 @@
 // demo the buttons that break it.
 import { routes } from "./charts.js";
 import { $, el, icon, keyed, set, svg } from "./dom.js";
-import { bytes, count, rate, seconds } from "./format.js";
+import { bytes, bytesRate, count, rate, seconds } from "./format.js";
 import { nodeMark } from "./marks.js";
 
 const badges = {
@@ -136,7 +136,7 @@ export class Nodes {
   facts(card, node, state, view) {
     const facts = [["Reads", rate(this.now.byNode[node.name] ?? 0)]];
     if (node.primary) {
-      facts.push(["Orders", rate(this.now.orders)], ["Log written", `${bytes(this.model.walRate())}/s`]);
+      facts.push(["Orders", rate(this.now.orders)], ["Log written", bytesRate(this.model.walRate())]);
     } else {
       facts.push(["Not replayed yet", bytes(node.behind)]);
     }

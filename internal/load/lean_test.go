@@ -54,7 +54,7 @@ func TestALeanLoopCountsWhatWasAnswered(t *testing.T) {
 // A shop that refuses is quick. It is no measurement.
 func TestRefusalsAreNotCounted(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
-		"an error":        func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"code":"overloaded"}`, 503) },
+		"an error":        func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"code":"overloaded"}`, http.StatusServiceUnavailable) },
 		"an empty answer": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) },
 		"no length": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, "some")

@@ -21,6 +21,7 @@ type Busy struct {
 	// before; nil ends the client.
 	Next func(client, n int) []byte
 	Want int // the one status that counts; any other ends the run with an error
+	Also int // but this one, if not 0, which is only counted as refused
 	// Think, if not 0, is the pause of a client before each request.
 	Think time.Duration
 }
@@ -29,6 +30,7 @@ type Busy struct {
 type Rate struct {
 	Answers int64
 	PerSec  float64
+	Refused int64          // answered Also
 	Sources map[string]int // as sourceOf shortens them
 	Latency Latency        // milliseconds
 }
@@ -36,6 +38,7 @@ type Rate struct {
 type busyClient struct {
 	latency *hdrhistogram.Histogram
 	sources map[string]int
+	refused int64
 	last    time.Time // when its last answer came
 }
 
@@ -86,6 +89,10 @@ func (b Busy) client(ctx context.Context, i int, from time.Time, c *busyClient) 
 		switch {
 		case err != nil:
 			return errors.Join(ctx.Err(), err)
+		case a.Status == b.Also:
+			c.refused++
+			sent = time.Now()
+			continue
 		case a.Status != b.Want || len(a.Body) == 0:
 			return fmt.Errorf("%.60q was answered %d %.200s", request, a.Status, a.Body)
 		}
@@ -112,6 +119,7 @@ func sumUp(clients []busyClient, from time.Time) (Rate, error) {
 	rate, all, last := Rate{Sources: map[string]int{}}, newHistogram(), from
 	for _, c := range clients {
 		all.Merge(c.latency)
+		rate.Refused += c.refused
 		for source := range maps.Keys(c.sources) {
 			rate.Sources[source] += c.sources[source]
 		}

@@ -16,8 +16,13 @@ import (
 
 func busy(server *httptest.Server) load.Busy {
 	return load.Busy{
-		Addr: server.Listener.Addr().String(), Clients: 4, Duration: 50 * time.Millisecond, Want: 200,
-		Next: func(int, int) []byte { return load.Request("GET", "/v1/products", "", "Accept: application/json") },
+		Addr: server.Listener.Addr().String(), Clients: 4, Duration: time.Minute, Want: 200,
+		Next: func(_, n int) []byte {
+			if n == 50 {
+				return nil // it ends by count: no time decides what is seen
+			}
+			return load.Request("GET", "/v1/products", "", "Accept: application/json")
+		},
 	}
 }
 
@@ -54,7 +59,9 @@ func TestALeanLoopCountsWhatWasAnswered(t *testing.T) {
 // A shop that refuses is quick. It is no measurement.
 func TestRefusalsAreNotCounted(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
-		"an error":        func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"code":"overloaded"}`, http.StatusServiceUnavailable) },
+		"an error": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"code":"overloaded"}`, http.StatusServiceUnavailable)
+		},
 		"an empty answer": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) },
 		"no length": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, "some")
@@ -119,6 +126,31 @@ func TestALeanAnswerInPieces(t *testing.T) {
 		}
 		if a.Status != 201 || string(a.Source) != "primary;reason=write" || string(a.Token) != token || string(a.Body) != strings.Repeat("b", size) {
 			t.Errorf("got %d %s %s and %d bytes, want %d", a.Status, a.Source, a.Token, len(a.Body), size)
+		}
+	}
+}
+
+// Who comes while the shop stands still has waited, although it was not asked then.
+func TestAPacedLoopCountsTheWait(t *testing.T) {
+	const rate, still = 100, 200 * time.Millisecond
+	var n atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1) == 1 {
+			time.Sleep(still) // the fault, and not a wait for one
+		}
+		fmt.Fprint(w, "fine")
+	}))
+	defer server.Close()
+	all, err := load.Paced{
+		Addr: server.Listener.Addr().String(), Rate: rate, Conns: 1, Duration: still,
+		Next: func(int) []byte { return load.Request("GET", "/", "") },
+	}.Run(t.Context())
+	if err != nil || len(all) != 20 {
+		t.Fatal(len(all), err)
+	}
+	for i, s := range all {
+		if s.Status != 200 || s.Took < still-s.Meant {
+			t.Errorf("request %d, meant for %v, took %v and was answered %d", i, s.Meant, s.Took, s.Status)
 		}
 	}
 }

@@ -22,26 +22,41 @@ type product struct {
 	Category   struct{ Slug string }
 }
 
-// wanted is how many different products are asked for: pgbench can weigh so many scripts.
-const wanted = 128
+// wanted is how many different products are asked for. Each is a prepared statement of its
+// own for pgbench, which must not spend its time on preparing.
+const wanted = 16
 
+// look finds out what a shop sells.
 func look(ctx context.Context, address string) (*shop, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := load.DialLean(ctx, u.Host)
-	if err != nil {
+	s := &shop{addr: u.Host}
+	if _, err := s.walk(ctx, 1, func(p product) { s.products = append(s.products, p) }); err != nil {
 		return nil, err
 	}
+	if len(s.products) < wanted {
+		return nil, fmt.Errorf("the shop has only %d products; fill it with: shop seed", len(s.products))
+	}
+	return s, nil
+}
+
+// walk goes through so many pages of the list, a hundred products each, and returns the
+// path of the page behind them, of the size that visitors ask for.
+func (s *shop) walk(ctx context.Context, pages int, each func(product)) (next string, err error) {
+	conn, err := load.DialLean(ctx, s.addr)
+	if err != nil {
+		return "", err
+	}
 	defer conn.Close()
-	s := &shop{addr: u.Host}
-	path := "/v1/products?limit=100"
-	for len(s.products) < wanted {
+	cursor := ""
+	for range pages {
+		path := "/v1/products?limit=100" + cursor
 		var page struct {
 			Data []product
 			Page struct {
-				Next *string `json:"next_cursor"`
+				Next string `json:"next_cursor"`
 			}
 		}
 		a, err := conn.Do(load.Request("GET", path, ""))
@@ -52,18 +67,14 @@ func look(ctx context.Context, address string) (*shop, error) {
 			err = json.Unmarshal(a.Body, &page)
 		}
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		s.products = append(s.products, page.Data...)
-		if page.Page.Next == nil {
-			break
+		for _, p := range page.Data {
+			each(p)
 		}
-		path = "/v1/products?limit=100&cursor=" + url.QueryEscape(*page.Page.Next)
+		cursor = "&cursor=" + url.QueryEscape(page.Page.Next)
 	}
-	if len(s.products) < 16 {
-		return nil, fmt.Errorf("the shop has only %d products; fill it with: shop seed", len(s.products))
-	}
-	return s, nil
+	return "/v1/products?" + cursor[1:], nil
 }
 
 // route is one kind of page.
@@ -72,28 +83,30 @@ type route struct {
 	paths []string // the most popular first
 }
 
-// routes are what a visitor looks at.
+// pageNames are those of routes.
+var pageNames = []string{"product", "list", "category", "categories", "search", "suggest"}
+
+// routes are what a visitor looks at. What is searched for are two words that stand beside
+// each other in the name of a product.
 func (s *shop) routes() []route {
-	product, category, search, suggest := route{name: "product"}, route{name: "category"}, route{name: "search"}, route{name: "suggest"}
-	for _, p := range s.products[:min(wanted, len(s.products))] {
-		product.paths = append(product.paths, "/v1/products/"+p.Slug)
-	}
+	detail, category, search, suggest := route{name: "product"}, route{name: "category"}, route{name: "search"}, route{name: "suggest"}
 	seen := map[string]bool{}
-	for _, p := range s.products[:16] {
+	once := func(r *route, path string) {
+		if !seen[path] {
+			r.paths = append(r.paths, path)
+		}
+		seen[path] = true
+	}
+	for _, p := range s.products[:wanted] {
 		words := strings.Fields(p.Name)
-		text := words[0] + " " + words[len(words)-1]
-		if !seen[text] {
-			search.paths = append(search.paths, "/v1/search?q="+url.QueryEscape(text))
-			suggest.paths = append(suggest.paths, "/v1/search/suggest?q="+url.QueryEscape(prefix(words[len(words)-1])))
-		}
-		seen[text] = true
-		if !seen["in "+p.Category.Slug] {
-			category.paths = append(category.paths, "/v1/products?category="+p.Category.Slug)
-		}
-		seen["in "+p.Category.Slug] = true
+		last := words[len(words)-1]
+		once(&detail, "/v1/products/"+p.Slug)
+		once(&category, "/v1/products?category="+p.Category.Slug)
+		once(&search, "/v1/search?q="+url.QueryEscape(words[max(0, len(words)-2)]+" "+last))
+		once(&suggest, "/v1/search/suggest?q="+url.QueryEscape(string([]rune(last)[:min(3, len([]rune(last)))])))
 	}
 	return []route{
-		product,
+		detail,
 		{name: "list", paths: []string{"/v1/products"}},
 		category,
 		{name: "categories", paths: []string{"/v1/categories"}},
@@ -101,14 +114,8 @@ func (s *shop) routes() []route {
 	}
 }
 
-// prefix is what somebody has typed of a word who is about to see it suggested.
-func prefix(word string) string {
-	letters := []rune(word)
-	return string(letters[:min(3, len(letters))])
-}
-
-// weight is how often the n-th path is asked for, of 1000 times: Zipf, with exponent 1.
-func (r route) weight(n int) int { return max(1, 1000/(4*(n+1))) }
+// weight is how often the n-th path is asked for beside the others: Zipf, with exponent 1.
+func (r route) weight(n int) int { return max(1, 250/(n+1)) }
 
 // order is a shuffled deck in which each path is as often as its weight.
 func (r route) order() []int {
@@ -120,4 +127,22 @@ func (r route) order() []int {
 	}
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 	return deck
+}
+
+// growing are the pages whose cost could grow with the catalog: a thousand products, the
+// first page of the list, the one a thousand products further down, and a search.
+func (s *shop) growing(ctx context.Context) ([]route, error) {
+	detail := route{name: "product"}
+	deep, err := s.walk(ctx, 10, func(p product) { detail.paths = append(detail.paths, "/v1/products/"+p.Slug) })
+	all := []route{
+		detail,
+		{name: "list", paths: []string{"/v1/products"}},
+		{name: "list, 1,000 products down", paths: []string{deep}},
+	}
+	for _, r := range s.routes() {
+		if r.name == "search" {
+			all = append(all, r)
+		}
+	}
+	return all, err
 }

@@ -99,7 +99,7 @@ func (b Busy) client(ctx context.Context, i int, from time.Time, c *busyClient) 
 		now := time.Now()
 		if sent.After(from) {
 			_ = c.latency.RecordValue(clamp(now.Sub(sent)))
-			c.sources[sourceName(a.Source)]++
+			c.sources[Source(a.Source)]++
 			c.last = now
 		}
 		sent = now
@@ -107,8 +107,9 @@ func (b Busy) client(ctx context.Context, i int, from time.Time, c *busyClient) 
 	return nil
 }
 
-// sourceName spares the common answer an allocation.
-func sourceName(header []byte) string {
+// Source shortens a Data-Source to what is counted: replica, stale, or primary with its
+// reason. It spares the common answer an allocation.
+func Source(header []byte) string {
 	if len(header) > 8 && string(header[:8]) == "replica;" {
 		return "replica"
 	}

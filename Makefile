@@ -4,7 +4,6 @@
 RACE  := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 TOOL  := go tool -modfile=internal/tools/go.mod
 FUZZ  ?= 10s
-BENCH ?= 101x
 
 .DEFAULT_GOAL := help
 
@@ -48,9 +47,8 @@ generate: ## Generate db/readq and db/writeq from queries/ and migrations/, open
 	go test ./api -run TestAnEditIsANewVersion -update
 
 .PHONY: bench
-bench: ## Measure what a proof costs, what a COMMIT waits for, a search beside a list, and what being watched costs
-	go test -run '^$$' -bench Ratio -benchtime $(BENCH) -count 3 ./db/fresh ./internal/replicationtour ./catalog
-	go test -run '^$$' -bench Ratio -benchtime $(BENCH) ./cmd/shop
+bench: ## Measure the shop beside PostgreSQL's own limit, as ratios, and write docs/benchmarks.md. ARGS="--only browse", or --short
+	go run ./internal/bench $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ (10s)

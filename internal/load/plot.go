@@ -35,6 +35,7 @@ type panel struct {
 	Left, Right, Top, Bottom float64
 	XTicks, YTicks           []tick
 	Lines                    []curve
+	Marks                    []tick
 }
 
 type tick struct {
@@ -72,8 +73,8 @@ func (r *Report) plot() plot {
 		p50, p99, top = append(p50, point{s.At, s.P50}), append(p99, point{s.At, s.P99}), append(top, point{s.At, s.Max})
 		answers = append(answers, point{s.At, float64(s.Requests)})
 	}
-	p.add("Latency in ms, second by second (before 0: warm-up)", true, []series{{"max", top}, {"p99", p99}, {"p50", p50}}, secondsTicks)
-	p.add("Answers in each second", false, []series{{"answers", answers}}, secondsTicks)
+	p.add("Latency in ms, second by second (before 0: warm-up)", true, []series{{"max", top}, {"p99", p99}, {"p50", p50}}, secondsTicks, r.Marks...)
+	p.add("Answers in each second", false, []series{{"answers", answers}}, secondsTicks, r.Marks...)
 	var ops []series
 	for _, op := range r.Ops {
 		ops = append(ops, series{op.Name, op.percentiles()})
@@ -135,7 +136,7 @@ func percentileTicks(_, high float64) []tick {
 }
 
 // add draws a panel below the others. Without a point it draws none.
-func (p *plot) add(title string, log bool, lines []series, xTicks func(low, high float64) []tick) {
+func (p *plot) add(title string, log bool, lines []series, xTicks func(low, high float64) []tick, marks ...Mark) {
 	left, right := math.Inf(1), math.Inf(-1)
 	bottom, top := math.Inf(1), 0.0
 	for _, line := range lines {
@@ -164,6 +165,9 @@ func (p *plot) add(title string, log bool, lines []series, xTicks func(low, high
 	}
 	for _, t := range xTicks(left, right) {
 		panel.XTicks = append(panel.XTicks, tick{across(t.At), t.Label})
+	}
+	for _, m := range marks {
+		panel.Marks = append(panel.Marks, tick{across(m.At), m.What})
 	}
 	for i, line := range lines {
 		var path strings.Builder
@@ -213,6 +217,9 @@ var plotTemplate = template.Must(template.New("plot").Parse(`<svg xmlns="http://
 {{- end}}
 {{- range .XTicks}}
 <line x1="{{.At}}" x2="{{.At}}" y1="{{$panel.Top}}" y2="{{$panel.Bottom}}" stroke="#eeeeee"/><text x="{{.At}}" y="{{$panel.Bottom}}" dy="18" text-anchor="middle">{{.Label}}</text>
+{{- end}}
+{{- range .Marks}}
+<line x1="{{.At}}" x2="{{.At}}" y1="{{$panel.Top}}" y2="{{$panel.Bottom}}" stroke="#000000"/><text x="{{.At}}" dx="4" y="{{$panel.Top}}" dy="14">{{.Label}}</text>
 {{- end}}
 {{- range .Lines}}
 <polyline fill="none" stroke="{{.Color}}" stroke-width="2" stroke-dasharray="{{.Dash}}" points="{{.Points}}"/>

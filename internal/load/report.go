@@ -25,7 +25,14 @@ type Report struct {
 	Sources  map[string]int `json:"reads_by_source"`
 	LateP99  float64        `json:"load_late_p99_ms"` // how much the load itself was behind
 	Seconds  []Second       `json:"seconds"`
+	Marks    []Mark         `json:"marks,omitempty"` // what was done meanwhile, for the plot
 	Checks   Checks         `json:"checks"`
+}
+
+// Mark is something that was done to the shop during the run.
+type Mark struct {
+	At   float64 `json:"at"` // seconds, as in Second
+	What string  `json:"what"`
 }
 
 // Op is one kind of request.

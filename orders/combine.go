@@ -46,6 +46,10 @@ const (
 	// batchDeadline ends a batch that waits for a lock of somebody else's; all of its
 	// checkouts then go alone.
 	batchDeadline = 5 * time.Second
+	// hintDeadline ends the look into a cart, which takes a millisecond: behind visitors
+	// who have all connections to the replicas it would wait for as long as its request
+	// may, and that would be the end of a checkout.
+	hintDeadline = 250 * time.Millisecond
 )
 
 func newCombiner(s *Store) *combiner { return &combiner{store: s, heat: newHeat()} }
@@ -104,6 +108,8 @@ func (c *combiner) hotCart(ctx context.Context, at CartRef) []id.ID {
 	if session := fresh.CarrierFrom(ctx); session != nil {
 		token, _ = session.Token()
 	}
+	ctx, cancel := context.WithTimeout(ctx, hintDeadline)
+	defer cancel()
 	apart := fresh.WithCarrier(ctx, fresh.NewCarrier(token)) // the answer does not come from this read
 	variants, err := c.store.db.Read(c.store.config.CartRead).CartVariants(apart, at.ID)
 	if err != nil || !c.heat.hot(variants) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/leeway/catalog"
+	"example.com/leeway/db"
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/id"
@@ -384,6 +386,58 @@ func TestAnUnknownCommitIsUnknownToAll(t *testing.T) {
 		t.Errorf("%d transactions", n)
 	}
 	s.audit(t)
+}
+
+// TestTheHintKeepsNobody: each connection to the replicas is taken for good, and something
+// is hot. What is in a cart is then not told, and the checkout goes alone.
+func TestTheHintKeepsNobody(t *testing.T) {
+	t.Parallel()
+	s := newHotShop(t, 10)
+	config := s.Config()
+	config.ReadConns = 1
+	router := s.NewRouter(t, config)
+	s.store = New(db.New(router), s.store.config)
+	s.heat(s.variant)
+	at := s.carts(t, s.shop.variant(t, 450, 10), 1)[0]
+
+	release := make(chan struct{})
+	var held sync.WaitGroup
+	t.Cleanup(func() { close(release); held.Wait() })
+	for i := range s.Replicas() {
+		held.Go(func() {
+			_ = router.Snapshot(context.Background(), fresh.Bounded(5*time.Second), func(context.Context, fresh.ReadTx) error {
+				<-release
+				return nil
+			})
+		})
+		dbtest.Eventually(t, "the connection is taken", func() bool { return s.taken(t) == i+1 })
+	}
+	failed := make(chan error, 1)
+	go func() {
+		_, err := s.store.Checkout(t.Context(), keyOf(at), at, form(), answerWith[Order](201))
+		failed <- err
+	}()
+	dbtest.Eventually(t, "the checkout is done", func() bool { return len(failed) == 1 })
+	if err := <-failed; err != nil {
+		t.Error(err)
+	}
+}
+
+// taken is how many replicas have a reader in a transaction.
+func (s hotShop) taken(t *testing.T) int {
+	t.Helper()
+	all := 0
+	for _, n := range s.Replicas() {
+		conn, here := s.Admin(t, n), 0
+		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+			AND application_name = 'leeway-read' AND state = 'idle in transaction'`).Scan(&here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close(t.Context())
+		all += min(here, 1)
+	}
+	return all
 }
 
 // TestOnlyCrowdsAreHot: one after the other is cold, four at once are hot, and a second

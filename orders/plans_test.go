@@ -29,7 +29,7 @@ func TestNothingReadsAWholeTable(t *testing.T) {
 		`INSERT INTO stock_movements (variant_id, kind, delta, before, after) SELECT v.id, 'adjustment', 1, n, n + 1 FROM variants v, generate_series(1, 20000) n`,
 		`INSERT INTO idempotency_keys (caller, route, key, fingerprint, status, response, created_at)
 			SELECT sha256('x'), 'checkout', n::text, '', 200, '', now() - n * interval '10 seconds' FROM generate_series(1, 20000) n`,
-		`ANALYZE shoppers, orders, order_lines, order_history, stock_movements, idempotency_keys`,
+		`ANALYZE shoppers, carts, orders, order_lines, order_history, stock_movements, idempotency_keys`,
 		`SET plan_cache_mode = force_generic_plan`,
 	} {
 		s.exec(t, conn, sql)
@@ -49,6 +49,8 @@ func TestNothingReadsAWholeTable(t *testing.T) {
 		{"write/orders", "ExpireOrders", "order_lines_pkey"},
 		{"write/orders_admin", "AdminOrderLines", "order_lines_pkey"},
 		{"write/idempotency", "ForgetKeys", "idempotency_keys_age"},
+		{"write/combine", "LeaveKeys", "idempotency_keys_pkey"},
+		{"write/combine", "CloseCarts", "carts_pkey"},
 	} {
 		sql, params := querySQL(t, tt.file, tt.query)
 		s.exec(t, conn, fmt.Sprintf("PREPARE %s AS %s", tt.query, sql))

@@ -73,7 +73,8 @@
 //	err = router.Reader(fresh.Bounded(5*time.Second)).QueryRow(ctx, sql).Scan(&n)
 //	err = router.Write(ctx, func(ctx context.Context, tx fresh.WriteTx) error { ... })
 //
-// Router.Middleware carries the token in a header and a cookie. The position
+// Inside of Write, [Together] sends statements that do not need each other's answers in
+// one round trip. Router.Middleware carries the token in a header and a cookie. The position
 // arithmetic follows the PostgreSQL manual, sections 9.27 (system administration
 // functions), 27.4 (hot standby) and 13.2 (transaction isolation).
 package fresh

@@ -23,11 +23,16 @@ import (
 //
 // Each statement still has a snapshot of its own, later than all before it (manual,
 // section 55.2.4). Once one fails, the server skips those behind it; the error is that of
-// the function whose statement failed, and the transaction must be rolled back.
+// the function whose statement failed, and the transaction must be rolled back. What
+// fails before anything is executed, as a text that cannot be parsed or an argument that
+// does not fit, is told to the first.
 //
 // The functions run one at a time, as coroutines: each up to its statement, and when all
 // have been sent each to its end. They need no locks among themselves.
 func Together(ctx context.Context, functions ...func(context.Context) error) (err error) {
+	if ctx.Value(seatKey{}) != nil {
+		return errSentTwice // it would be sent at once, before those that wait
+	}
 	var t trip
 	var waiting []func() error
 	for _, function := range functions {

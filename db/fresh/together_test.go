@@ -74,6 +74,9 @@ func TestTogetherFails(t *testing.T) {
 		{"a statement that cannot be parsed", "42601", false, "first", func(tx fresh.WriteTx) []func(context.Context) error {
 			return []func(context.Context) error{statement(tx, "first", "NONSENSE"), statement(tx, "second", addOne)}
 		}},
+		{"a statement that cannot be parsed, behind another", "42601", false, "first", func(tx fresh.WriteTx) []func(context.Context) error {
+			return []func(context.Context) error{statement(tx, "first", addOne), statement(tx, "second", "NONSENSE")}
+		}},
 		{"a function before its statement", "", true, "", func(tx fresh.WriteTx) []func(context.Context) error {
 			return []func(context.Context) error{statement(tx, "first", addOne), func(context.Context) error { return mine }}
 		}},
@@ -82,6 +85,11 @@ func TestTogetherFails(t *testing.T) {
 				_, err := tx.Exec(ctx, addOne)
 				return errors.Join(err, mine)
 			}, statement(tx, "third", addOne)}
+		}},
+		{"a function that is together with others itself", "", false, "one statement", func(tx fresh.WriteTx) []func(context.Context) error {
+			return []func(context.Context) error{statement(tx, "first", addOne), func(ctx context.Context) error {
+				return fresh.Together(ctx, statement(tx, "second", addOne), statement(tx, "third", addOne))
+			}}
 		}},
 		{"a function with two", "", false, "one statement", func(tx fresh.WriteTx) []func(context.Context) error {
 			return []func(context.Context) error{func(ctx context.Context) error {

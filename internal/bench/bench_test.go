@@ -105,6 +105,22 @@ func TestACheckoutBecomesAnyCheckout(t *testing.T) {
 	}
 }
 
+// What a sweep does is no part of a checkout.
+func TestASweepIsNoPartOfASample(t *testing.T) {
+	checkout := func(param string) []statement {
+		return []statement{{"BEGIN", nil}, {"a", []string{param}}, {"COMMIT", nil}}
+	}
+	if err := alike([][]statement{checkout("'1'"), checkout("'2'")}); err != nil {
+		t.Error(err)
+	}
+	swept := append([]statement{{"sweep", nil}}, checkout("'2'")...)
+	for _, sample := range [][][]statement{{checkout("'1'"), swept}, {swept, checkout("'1'")}} {
+		if err := alike(sample); err == nil {
+			t.Error("pgbench is to sweep as well")
+		}
+	}
+}
+
 func TestMedians(t *testing.T) {
 	for want, values := range map[float64][]float64{3: {3}, 2: {9, 2, 1}, 1.5: {2, 1}, 2.5: {4, 1, 2, 3}} {
 		if got := median(values); got != want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -118,7 +119,18 @@ func (w *world) sample(ctx context.Context, database string, s *shop, kinds [][]
 		}
 		all = append(all, numbered(sent, n, catalog))
 	}
-	return all, nil
+	return all, alike(all)
+}
+
+// alike finds the log of something else in a sample: a sweep runs on the same connections
+// every 15 s, and pgbench would have to do it again and again.
+func alike(sample [][]statement) error {
+	for k, one := range sample {
+		if !slices.EqualFunc(one, sample[0], func(a, b statement) bool { return a.sql == b.sql }) {
+			return fmt.Errorf("checkouts 0 and %d did not send the same, %d and %d statements; try again", k, len(sample[0]), len(one))
+		}
+	}
+	return nil
 }
 
 // ordering orders prepared carts over HTTP, with a client for each kind, who finds so many

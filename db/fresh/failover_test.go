@@ -3,7 +3,6 @@ package fresh_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/dbtest"
@@ -71,11 +70,10 @@ func TestServesOnWhenTheNextPrimaryDiesToo(t *testing.T) {
 		return err == nil && n == 0
 	})
 	lists := fresh.Bounded(5 * second).Else(fresh.ServeStale)
-	for range 50 { // some samples long
+	until(second/2, func() { // some samples long
 		n, served, err := b.tryRead(t, lists, fresh.Position{})
 		if err != nil || n != 1 || served.Node != left.Name() {
 			t.Fatalf("n = %d from %+v: %v", n, served, err)
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	})
 }

@@ -72,7 +72,7 @@ var mutants = []mutant{
 		},
 	},
 	{
-		name: "takes the token before COMMIT", scenario: "replay paused", check: "I1",
+		name: "takes the token before COMMIT", scenario: "guard race", check: "I1",
 		edits: []edit{
 			{
 				"db/fresh/write.go", `"COMMIT; SELECT pg_current_wal_flush_lsn()::text, pg_walfile_name(pg_current_wal_flush_lsn())"`,

@@ -28,7 +28,7 @@ const (
 // do adds.
 func (s *shop) office(t *testing.T) *client {
 	t.Helper()
-	keys, err := admin.ParseKeys("ada:orders+stock:" + adaSecret + ",ada:orders+stock:" + adaNewSecret + ",bob:stock:" + bobSecret)
+	adminKeys, err := admin.ParseKeys("ada:orders+stock:" + adaSecret + ",ada:orders+stock:" + adaNewSecret + ",bob:stock:" + bobSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func (s *shop) office(t *testing.T) *client {
 			}
 			next.ServeHTTP(w, r)
 		})
-	}, admin.NewGate(keys, log, render).Authenticate)
+	}, admin.NewGate(adminKeys, log, render).Authenticate, s.Router.Middleware(keys))
 	AdminRoutes(r, s.store, render)
 	back := *s
 	back.handler = r

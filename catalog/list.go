@@ -54,7 +54,7 @@ func (s *Store) listPage(ctx context.Context, f Filter, c cursor, rows int) ([]S
 		})
 	case c.sort == Newest && f.isZero():
 		p := readq.ProductsNewestParams{AfterKey: c.key, AfterID: c.id, MaxRows: int32(rows)}
-		r, err := q.ProductsNewest(ctx, p)
+		r, err := s.db.Read(s.config.Browse.Bookmarked().Shared()).ProductsNewest(ctx, p)
 		return summaries(s, r, err)
 	}
 	return s.listFiltered(ctx, q, c.sort, readq.ProductsFilteredNewestParams{

@@ -53,7 +53,7 @@ func New(db *db.DB, config Config) *Store { return &Store{db, config} }
 
 // Categories returns the roots of the tree with depth levels in all.
 func (s *Store) Categories(ctx context.Context, depth int) ([]Category, error) {
-	rows, err := s.db.Read(s.config.Browse).Categories(ctx)
+	rows, err := s.db.Read(s.config.Browse.Shared()).Categories(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read categories: %w", err)
 	}
@@ -63,7 +63,7 @@ func (s *Store) Categories(ctx context.Context, depth int) ([]Category, error) {
 // Category returns the category with its children, or ErrNotFound. It reads the
 // whole tree as well: the counts of a node need its descendants.
 func (s *Store) Category(ctx context.Context, slug string) (CategoryDetail, error) {
-	rows, err := s.db.Read(s.config.Browse).Categories(ctx)
+	rows, err := s.db.Read(s.config.Browse.Shared()).Categories(ctx)
 	if err != nil {
 		return CategoryDetail{}, fmt.Errorf("read categories: %w", err)
 	}
@@ -72,7 +72,7 @@ func (s *Store) Category(ctx context.Context, slug string) (CategoryDetail, erro
 
 // Product returns the listed product with this slug, or ErrNotFound.
 func (s *Store) Product(ctx context.Context, slug string) (Product, error) {
-	rows, err := s.db.Read(s.config.Product).ProductBySlug(ctx, slug)
+	rows, err := s.db.Read(s.config.Product.Shared()).ProductBySlug(ctx, slug)
 	if err != nil {
 		return Product{}, fmt.Errorf("read product: %w", err)
 	}

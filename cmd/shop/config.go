@@ -41,6 +41,7 @@ type serveCmd struct {
 	SessionBudget time.Duration `env:"SHOP_SESSION_BUDGET" default:"1s" help:"How old carts and orders may be for a client that sends no token."`
 
 	ReadConns     int32 `env:"SHOP_READ_CONNS" default:"16" help:"Connections for reads, per node."`
+	SharedConns   int32 `env:"SHOP_SHARED_CONNS" help:"Connections, per node, that short reads share when many come at once. Default: as many as processors, at least 2."`
 	WriteConns    int32 `env:"SHOP_WRITE_CONNS" default:"16" help:"Connections for transactions."`
 	FallbackConns int32 `env:"SHOP_FALLBACK_CONNS" default:"0" help:"How many reads may be on the primary at once when no replica will do. Default: 4; with one node, as many as read connections."`
 	Pooler        bool  `env:"SHOP_POOLER" help:"A transaction-mode pooler is in front of the nodes: prove each read anew."`
@@ -108,7 +109,7 @@ func (c serveCmd) settings() (settings, error) {
 	s.proxies = c.parseProxies(&errs)
 	s.reads = fresh.Config{
 		Nodes: c.parseNodes(&errs), Pooler: c.Pooler, SecureCookies: c.SecureCookies,
-		ReadConns: c.ReadConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
+		ReadConns: c.ReadConns, SharedConns: c.SharedConns, WriteConns: c.WriteConns, FallbackConns: c.FallbackConns,
 	}
 	s.traces = c.tracesURL(&errs)
 	c.checkAddresses(&errs)
@@ -259,6 +260,7 @@ func (c serveCmd) checkLimits(errs *configErrors) {
 	positive("--browse-budget", c.BrowseBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
 	positive("--session-budget", c.SessionBudget >= 200*time.Millisecond, "at least 200ms: freshness is sampled every 100ms")
 	positive("--read-conns", c.ReadConns > 0 && c.ReadConns <= 1000, "1 to 1000")
+	positive("--shared-conns", c.SharedConns >= 0 && c.SharedConns <= 1000, "0 to 1000")
 	positive("--write-conns", c.WriteConns > 0 && c.WriteConns <= 1000, "1 to 1000")
 	positive("--fallback-conns", c.FallbackConns >= 0 && c.FallbackConns <= 1000, "0 (automatic) to 1000")
 	positive("--request-timeout", c.RequestTimeout > 0, "more than 0, for example 10s")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,6 +29,7 @@ type Config struct {
 	Nodes []NodeConfig
 
 	ReadConns     int32 // connections for reads, per replica: 16
+	SharedConns   int32 // connections for reads that share (Policy.Shared), per replica: as many as processors, at least 2
 	WriteConns    int32 // connections for transactions on the primary: 16
 	FallbackConns int32 // cap on concurrent reads of the primary: 4; with one node, as ReadConns
 
@@ -67,6 +69,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	setDefault(&c.ReadConns, 16)
+	setDefault(&c.SharedConns, max(2, int32(runtime.GOMAXPROCS(0))))
 	setDefault(&c.WriteConns, 16)
 	if len(c.Nodes) == 1 {
 		setDefault(&c.FallbackConns, c.ReadConns) // nothing falls back: all reads are here
@@ -98,7 +101,7 @@ func (c Config) Validate() error {
 	if len(c.Nodes) == 0 {
 		return fmt.Errorf("no node is configured")
 	}
-	if min(c.ReadConns, c.WriteConns, c.FallbackConns) < 0 {
+	if min(c.ReadConns, c.SharedConns, c.WriteConns, c.FallbackConns) < 0 {
 		return fmt.Errorf("a number of connections is negative")
 	}
 	seen := map[string]bool{}

@@ -33,52 +33,85 @@ const (
 
 // A lease is one try of a read on one node.
 type lease struct {
+	demand *demand
+	floor  Position
+	served Served
+	proven Position // shown by the connection before the query
+	stamp  Position // shown after it
+	result *result  // of a statement
+	err    error    // of the read, beside others of one message
+
+	wire // only while run, or a trip, holds the connection: another read may have it afterwards
+
+	statement *statement // as sent in a message
+	passenger            // if it waits to be taken along
+}
+
+// A wire is a node's connection in the hands of one goroutine.
+type wire struct {
 	router  *Router
 	node    *node
-	demand  *demand
 	primary bool
-	floor   Position
-	served  Served
-	proven  Position // shown by the connection before the query
-	stamp   Position // shown after it
+	conn    *pgx.Conn
+	state   *connState
+}
 
-	// Only while run holds the connection: another read may have it afterwards.
-	conn  *pgx.Conn
-	state *connState
+// hold takes what the pool has handed out.
+func (w *wire) hold(conn *pgxpool.Conn) { w.conn, w.state = conn.Conn(), stateOf(conn.Conn().PgConn()) }
+
+func (r *Router) lease(n *node, d *demand, floor Position, served Served) *lease {
+	return &lease{demand: d, floor: floor, served: served, wire: wire{router: r, node: n, primary: served.Primary}}
+}
+
+// onReplica runs the read on a connection of its own, or on one that it shares. A session
+// read does not: it may have to wait for the replica.
+func (l *lease) onReplica(ctx context.Context, wait time.Duration) error {
+	l.node.inUse.Add(1)
+	defer l.node.inUse.Add(-1)
+	if p := l.demand.policy; p.shared && p.kind != kindSession && l.demand.task.fn == nil {
+		return l.node.trips.carry(ctx, l)
+	}
+	return l.run(ctx, l.node.read, wait)
 }
 
 // run takes a connection and runs the read on it. If the node turns out to be just
 // behind, it waits up to wait for it and tries once more.
-func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration, read try) error {
-	l.node.inUse.Add(1)
-	defer l.node.inUse.Add(-1)
+func (l *lease) run(ctx context.Context, pool *pgxpool.Pool, wait time.Duration) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
 	l.demand.tries++
-	l.conn, l.state = conn.Conn(), stateOf(conn.Conn().PgConn())
+	l.hold(conn)
 	l.proven = l.state.pos
-	err = read(ctx, l)
+	err = l.read(ctx)
 	if wait > 0 && errors.Is(err, errBehind) && l.catchUp(ctx, wait) {
-		err = read(ctx, l)
+		err = l.read(ctx)
 	}
-	return errors.Join(err, l.checkRole(ctx))
+	return errors.Join(err, l.checkRole(ctx, l.demand.stamp))
+}
+
+// read does what the demand is about.
+func (l *lease) read(ctx context.Context) error {
+	if l.demand.task.fn != nil {
+		return l.snapshot(ctx)
+	}
+	return l.query(ctx)
 }
 
 // checkRole looks at in_hot_standby, which PostgreSQL reports by itself (since
 // 14; manual, section 55.2.7). A replica that was promoted meanwhile still holds
 // everything that it had proven, but its replay position, the stamp, stands still;
 // a primary that was demoted may lack what another has acknowledged.
-func (l *lease) checkRole(ctx context.Context) error {
-	status := l.conn.PgConn().ParameterStatus("in_hot_standby")
-	if status == "" || (status == "on") != l.primary { // a pooler may not pass it on
+func (w *wire) checkRole(ctx context.Context, stamped bool) error {
+	status := w.conn.PgConn().ParameterStatus("in_hot_standby")
+	if status == "" || (status == "on") != w.primary { // a pooler may not pass it on
 		return nil
 	}
-	closeQuietly(l.conn) // the pool drops it on release
-	l.router.rediscover()
-	if l.primary || l.demand.stamp {
+	closeQuietly(w.conn) // the pool drops it on release
+	w.router.rediscover()
+	if w.primary || stamped {
 		return errDemoted
 	}
 	return nil
@@ -86,34 +119,39 @@ func (l *lease) checkRole(ctx context.Context) error {
 
 // needsTimeline: a stamp without a timeline is no position, and only a guard
 // tells it.
-func (l *lease) needsTimeline() bool {
-	return l.demand.stamp && !l.primary && l.state.pos.Timeline == 0
+func (w *wire) needsTimeline(l *lease) bool {
+	return l.demand.stamp && !w.primary && w.state.pos.Timeline == 0
 }
 
 // guarded reports whether the connection itself has seen the floor, lately: a
 // backend never outlives its server, so it is still at or past it.
-func (l *lease) guarded() bool {
-	return l.primary || l.floor.IsZero() || !l.router.config.Pooler &&
-		l.state.pos.Reached(l.floor) && l.demand.start.Sub(l.state.seen) < l.router.config.GuardEvery
+func (w *wire) guarded(l *lease) bool {
+	return l.primary || l.floor.IsZero() || !w.router.config.Pooler &&
+		w.state.pos.Reached(l.floor) && l.demand.start.Sub(w.state.seen) < w.router.config.GuardEvery
+}
+
+// needs returns the steps that a read takes on the wire.
+func (w *wire) needs(l *lease) steps {
+	return steps{guard: !w.guarded(l) || w.needsTimeline(l), stamp: l.demand.stamp}
 }
 
 // seen takes in what this backend has shown. A position without a timeline is
 // on the one that the connection is known to be on, and without one it is none:
 // unknown is never fresh.
-func (l *lease) seen(lsn LSN, timeline uint32) Position {
+func (w *wire) seen(lsn LSN, timeline uint32) Position {
 	if timeline == 0 {
-		timeline = l.state.pos.Timeline
+		timeline = w.state.pos.Timeline
 	}
 	if timeline == 0 {
 		return Position{}
 	}
 	pos := Position{timeline, lsn}
-	l.state.pos, l.state.seen = l.state.pos.Merge(pos), time.Now()
+	w.state.pos, w.state.seen = w.state.pos.Merge(pos), time.Now()
 	return pos
 }
 
-func (l *lease) stampSQL() string {
-	if l.primary {
+func (w *wire) stampSQL() string {
+	if w.primary {
 		return primaryStampSQL
 	}
 	return stampSQL
@@ -121,11 +159,10 @@ func (l *lease) stampSQL() string {
 
 // guard proves the floor in a round trip of its own, before a transaction.
 func (l *lease) guard(ctx context.Context) error {
-	if l.guarded() && !l.needsTimeline() {
+	if !l.needs(l).guard {
 		return nil
 	}
-	_, err := l.send(ctx, steps{guard: true}, "", nil)
-	return err
+	return l.send(ctx, steps{guard: true}, l)
 }
 
 // recheckEvery is a little more than a round trip on a local network.

@@ -20,6 +20,7 @@ import (
 type node struct {
 	name     string
 	read     *pgxpool.Pool // as a replica
+	trips    *trips        // as a replica, for the reads that share
 	fallback *pgxpool.Pool // as the primary, for the few reads that may go there
 	write    *pgxpool.Pool // as the primary, for transactions
 	reads    connSet       // the sockets of read and fallback
@@ -51,6 +52,11 @@ func newNode(ctx context.Context, nc NodeConfig, c Config) (*node, error) {
 	if n.read, err = n.newPool(ctx, nc.ReadDSN, "leeway-read", c.ReadConns); err != nil {
 		return nil, err
 	}
+	shared, err := n.newPool(ctx, nc.ReadDSN, "leeway-shared", c.SharedConns)
+	if err != nil {
+		return nil, err
+	}
+	n.trips = &trips{pool: shared, width: int(c.SharedConns)}
 	if n.fallback, err = n.newPool(ctx, nc.ReadDSN, "leeway-fallback", c.FallbackConns); err != nil {
 		return nil, err
 	}
@@ -174,6 +180,7 @@ func withoutCancelRequests(_ context.Context, cc *pgx.ConnConfig) error {
 // became of a COMMIT that is cut cannot be known.
 func (n *node) cutReads() {
 	n.read.Reset()
+	n.trips.pool.Reset()
 	n.fallback.Reset()
 	n.reads.closeAll()
 }
@@ -190,6 +197,7 @@ func (r *Router) retire(n *node) {
 
 func (n *node) close() {
 	n.read.Close()
+	n.trips.pool.Close()
 	n.fallback.Close()
 	n.write.Close()
 }

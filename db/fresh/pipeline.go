@@ -11,79 +11,118 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// steps says what a pipeline holds, in this order; one round trip carries all.
-type steps struct{ guard, query, stamp bool }
+// steps says what a message holds beside the statements of reads, before and after
+// them; one round trip carries all.
+type steps struct{ guard, stamp bool }
 
-// query runs one statement with the guard and the stamp that it needs. errBehind
-// means that the answer was thrown away unseen.
-func (l *lease) query(ctx context.Context, sql string, args []any) (*result, error) {
-	todo := steps{guard: !l.guarded() || l.needsTimeline(), query: true, stamp: l.demand.stamp}
-	res, err := l.send(ctx, todo, sql, args)
+// query runs the statement of one read with the guard and the stamp that it needs.
+// errBehind means that the answer was thrown away unseen.
+func (l *lease) query(ctx context.Context) error {
+	err := l.send(ctx, l.needs(l), l)
 	if planChanged(err) {
 		// DDL came between, or a pooler. Nothing has run.
 		if err = l.forgetStatements(ctx); err == nil {
-			res, err = l.send(ctx, todo, sql, args)
+			err = l.send(ctx, l.needs(l), l)
 		}
 	}
-	return res, err
+	return err
 }
 
-// send uses the driver's pipeline underneath pgx.Batch: the guard and the stamp
-// ride along with every session read, and cost a third of the allocations here.
-func (l *lease) send(ctx context.Context, todo steps, sql string, args []any) (*result, error) {
+// send carries one read.
+func (w *wire) send(ctx context.Context, todo steps, l *lease) error {
 	if !todo.guard && !todo.stamp {
-		return l.sendAlone(ctx, sql, args)
+		return w.sendAlone(ctx, l)
 	}
-	var batch pgconn.Batch
-	var err error
-	if todo.guard {
-		err = l.add(ctx, &batch, guardSQL, nil)
-	}
-	if todo.query && err == nil {
-		err = l.add(ctx, &batch, sql, args)
-	}
-	if todo.stamp && err == nil {
-		err = l.add(ctx, &batch, l.stampSQL(), nil)
-	}
-	if err != nil {
-		return nil, err
-	}
-	answers := l.conn.PgConn().ExecBatch(ctx, &batch)
-	res, err := l.receive(answers, todo, l.state.statements[sql])
-	if closeErr := answers.Close(); err == nil {
-		err = closeErr
-	}
-	return res, err
+	one := [1]*lease{l}
+	w.sendAll(ctx, todo, one[:])
+	return l.err
 }
 
 // sendAlone is the common case: the connection has proven itself lately, and
 // the query costs what it costs without this package.
-func (l *lease) sendAlone(ctx context.Context, sql string, args []any) (*result, error) {
-	s, params, err := l.encode(ctx, sql, args)
-	if err != nil {
-		return nil, err
-	}
-	return s.readAll(l.conn.PgConn().ExecStatement(ctx, s.description, params.ParamValues, params.ParamFormats, s.formats))
-}
-
-func (l *lease) add(ctx context.Context, batch *pgconn.Batch, sql string, args []any) error {
-	s, params, err := l.encode(ctx, sql, args)
+func (w *wire) sendAlone(ctx context.Context, l *lease) error {
+	s, params, err := w.encode(ctx, l.demand.task.SQL, l.demand.task.args)
 	if err != nil {
 		return err
 	}
-	batch.ExecStatement(s.description, params.ParamValues, params.ParamFormats, s.formats)
+	l.result, err = s.readAll(w.conn.PgConn().ExecStatement(ctx, s.description, params.ParamValues, params.ParamFormats, s.formats))
+	return err
+}
+
+// sendAll carries reads to the server and back in one message, and leaves with each what
+// came of it. It uses the driver's pipeline underneath pgx.Batch: the guard and the stamp
+// ride along with every session read, and cost a third of the allocations here.
+func (w *wire) sendAll(ctx context.Context, todo steps, reads []*lease) {
+	var batch pgconn.Batch
+	if !w.load(ctx, &batch, todo, reads) {
+		return
+	}
+	answers := w.conn.PgConn().ExecBatch(ctx, &batch)
+	err := w.receive(answers, todo, reads)
+	if closeErr := answers.Close(); err == nil {
+		failAll(reads, closeErr)
+	}
+}
+
+// load fills the message. It reports whether there is anything to send.
+func (w *wire) load(ctx context.Context, batch *pgconn.Batch, todo steps, reads []*lease) (some bool) {
+	var err error
+	if todo.guard {
+		err = w.add(ctx, batch, guardSQL)
+	}
+	for _, l := range reads {
+		l.statement, l.err = nil, err
+		if err == nil && l.demand.task.fn == nil {
+			l.err = w.addRead(ctx, batch, l)
+		}
+		some = some || l.err == nil
+	}
+	if some && todo.stamp {
+		err = w.add(ctx, batch, w.stampSQL())
+	}
+	return failAll(reads, err) == nil && some
+}
+
+func (w *wire) add(ctx context.Context, batch *pgconn.Batch, sql string) error {
+	s, err := w.prepare(ctx, sql)
+	if err != nil {
+		return err
+	}
+	batch.ExecStatement(s.description, nil, nil, s.formats)
 	return nil
+}
+
+// addRead adds the statement of a read, with the parameters that its passenger has packed,
+// if it is one.
+func (w *wire) addRead(ctx context.Context, batch *pgconn.Batch, l *lease) error {
+	var params *pgx.ExtendedQueryBuilder
+	s, err := w.prepare(ctx, l.demand.task.SQL)
+	switch {
+	case err != nil:
+		return err
+	case l.params == nil:
+		s, params, err = w.encode(ctx, l.demand.task.SQL, l.demand.task.args)
+	case slices.Equal(l.packedFor, s.description.ParamOIDs):
+		params = l.params
+	default:
+		err = errSkipped // the schema has changed since
+	}
+	if err == nil {
+		l.statement = s
+		batch.ExecStatement(s.description, params.ParamValues, params.ParamFormats, s.formats)
+	}
+	return err
 }
 
 // encode prepares a statement and its parameters. The latter are the
 // connection's, to be sent or copied into a batch before the next call.
-func (l *lease) encode(ctx context.Context, sql string, args []any) (*statement, *pgx.ExtendedQueryBuilder, error) {
-	s, err := l.prepare(ctx, sql)
+func (w *wire) encode(ctx context.Context, sql string, args []any) (*statement, *pgx.ExtendedQueryBuilder, error) {
+	s, err := w.prepare(ctx, sql)
 	if err != nil {
 		return nil, nil, err
 	}
-	params := &l.state.builder
-	return s, params, params.Build(l.conn.TypeMap(), s.description, args)
+	params := &w.state.builder
+	return s, params, params.Build(w.conn.TypeMap(), s.description, args)
 }
 
 // statement is a prepared statement of one connection. Its fields are shared by
@@ -97,23 +136,24 @@ type statement struct {
 	bytes, values int
 }
 
-func (l *lease) prepare(ctx context.Context, sql string) (*statement, error) {
-	if s, ok := l.state.statements[sql]; ok {
+func (w *wire) prepare(ctx context.Context, sql string) (*statement, error) {
+	if s, ok := w.state.statements[sql]; ok {
 		return s, nil
 	}
-	description, err := l.conn.Prepare(ctx, sql, sql)
+	description, err := w.conn.Prepare(ctx, sql, sql)
 	if err != nil {
 		return nil, err
 	}
 	s := &statement{description: description, fields: slices.Clone(description.Fields)}
 	for i := range s.fields {
-		s.fields[i].Format = l.conn.TypeMap().FormatCodeForOID(s.fields[i].DataTypeOID)
+		s.fields[i].Format = w.conn.TypeMap().FormatCodeForOID(s.fields[i].DataTypeOID)
 		s.formats = append(s.formats, s.fields[i].Format)
 	}
-	if l.state.statements == nil {
-		l.state.statements = map[string]*statement{}
+	if w.state.statements == nil {
+		w.state.statements = map[string]*statement{}
 	}
-	l.state.statements[sql] = s
+	w.state.statements[sql] = s
+	w.node.trips.known.Store(sql, description)
 	return s, nil
 }
 
@@ -124,33 +164,82 @@ func planChanged(err error) bool {
 	return ok && ruleOf(pgErr.Code).replica&verdicts == replan
 }
 
-func (l *lease) forgetStatements(ctx context.Context) error {
-	l.state.statements = nil
-	return l.conn.DeallocateAll(ctx)
+func (w *wire) forgetStatements(ctx context.Context) error {
+	w.state.statements = nil
+	return w.conn.DeallocateAll(ctx)
 }
 
-// receive reads the answers in the order of the steps.
-func (l *lease) receive(answers *pgconn.MultiResultReader, todo steps, s *statement) (res *result, err error) {
+// receive reads the answers in the order of the message, and returns the error that ended
+// it: the server skips whatever is behind a statement that failed (manual, section 55.2.3).
+func (w *wire) receive(answers *pgconn.MultiResultReader, todo steps, reads []*lease) (err error) {
 	if todo.guard {
-		if l.proven, err = l.receivePosition(answers); err != nil {
-			return nil, err
+		var proven Position
+		if proven, err = w.receivePosition(answers); err != nil {
+			return failAll(reads, err)
 		}
-		if !l.proven.Reached(l.floor) {
-			return nil, errBehind
+		for _, l := range reads {
+			l.proven = proven
 		}
 	}
-	if todo.query {
-		if !answers.NextResult() {
-			return nil, noAnswer(answers)
+	for _, l := range reads {
+		switch {
+		case l.err != nil: // not sent
+			continue
+		case err != nil:
+			l.err = w.skipped()
+			continue
+		case l.statement != nil:
+			l.result, err = l.statement.receive(answers)
+			l.err = err
 		}
-		if res, err = s.readAll(answers.ResultReader()); err != nil {
-			return nil, err
+		if l.err == nil && !l.proven.Reached(l.floor) {
+			l.result, l.err = nil, errBehind
 		}
 	}
 	if todo.stamp {
-		l.stamp, err = l.receivePosition(answers)
+		err = w.receiveStamp(answers, reads, err)
 	}
-	return res, err
+	return err
+}
+
+// receiveStamp reads the stamp, unless an error came before it. What is not stamped is as
+// good as not read to those who want to know how far they saw.
+func (w *wire) receiveStamp(answers *pgconn.MultiResultReader, reads []*lease, err error) error {
+	unstamped := w.skipped()
+	var stamp Position
+	if err == nil {
+		stamp, err = w.receivePosition(answers)
+		unstamped = err
+	}
+	for _, l := range reads {
+		if l.stamp = stamp; l.demand.stamp {
+			l.err = cmp.Or(l.err, unstamped)
+		}
+	}
+	return err
+}
+
+func failAll(reads []*lease, err error) error {
+	for _, l := range reads {
+		l.err = cmp.Or(l.err, err)
+	}
+	return err
+}
+
+// skipped is the error of a read that the server has not come to, for the error of another.
+func (w *wire) skipped() error {
+	if w.conn.IsClosed() {
+		return errLostTogether
+	}
+	return errSkipped
+}
+
+// receive reads the answer to the statement.
+func (s *statement) receive(answers *pgconn.MultiResultReader) (*result, error) {
+	if !answers.NextResult() {
+		return nil, noAnswer(answers)
+	}
+	return s.readAll(answers.ResultReader())
 }
 
 // noAnswer returns why a step has none: its own error, or that of one before.
@@ -160,7 +249,7 @@ func noAnswer(answers *pgconn.MultiResultReader) error {
 
 // receivePosition takes in the answer to a guard or a stamp: an LSN and a
 // timeline, which is 0 where the connection knows it already.
-func (l *lease) receivePosition(answers *pgconn.MultiResultReader) (pos Position, err error) {
+func (w *wire) receivePosition(answers *pgconn.MultiResultReader) (pos Position, err error) {
 	if !answers.NextResult() {
 		return pos, noAnswer(answers)
 	}
@@ -171,7 +260,7 @@ func (l *lease) receivePosition(answers *pgconn.MultiResultReader) (pos Position
 	}
 	lsn, timeline := row.Values()[0], binary.BigEndian.Uint32(row.Values()[1])
 	if len(lsn) == 8 { // else NULL: nothing replayed, or never in recovery
-		pos = l.seen(LSN(binary.BigEndian.Uint64(lsn)), timeline)
+		pos = w.seen(LSN(binary.BigEndian.Uint64(lsn)), timeline)
 	}
 	_, err = row.Close()
 	return pos, err

@@ -13,6 +13,8 @@ type Policy struct {
 	degrade Degrade
 	// bookmark asks for the stamp without making it the session's token.
 	bookmark bool
+	// shared lets its reads travel with others.
+	shared bool
 }
 
 type kind uint8
@@ -61,6 +63,16 @@ func (p Policy) Else(d Degrade) Policy {
 // round trip. Strong and Session reads are bookmarked by themselves.
 func (p Policy) Bookmarked() Policy {
 	p.bookmark = true
+	return p
+}
+
+// Shared lets a read share a connection to a replica with others, when many come at once:
+// one message carries all that wait, which costs a part of what they cost one by one. It is
+// for statements that take well under a millisecond, since each waits for those before it;
+// what may take longer belongs under another policy. Whatever else the policy says holds
+// for each of them. Session reads and snapshots never share.
+func (p Policy) Shared() Policy {
+	p.shared = true
 	return p
 }
 

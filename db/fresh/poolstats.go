@@ -34,6 +34,7 @@ func (s poolStats) Describe(ch chan<- *prometheus.Desc) {
 func (s poolStats) Collect(ch chan<- prometheus.Metric) {
 	for _, n := range s.nodes {
 		collectPool(ch, n.name, "read", n.read.Stat())
+		collectPool(ch, n.name, "shared", n.trips.pool.Stat())
 		collectPool(ch, n.name, "fallback", n.fallback.Stat())
 		collectPool(ch, n.name, "write", n.write.Stat())
 	}

@@ -35,10 +35,5 @@ func (r *Reader) Exec(context.Context, string, ...any) (pgconn.CommandTag, error
 }
 
 func (r *Reader) read(ctx context.Context, sql string, args []any) (*result, error) {
-	var res *result
-	err := r.router.route(ctx, r.policy, Work{WorkRead, sql}, func(ctx context.Context, l *lease) (err error) {
-		res, err = l.query(ctx, sql, args)
-		return err
-	})
-	return res, err
+	return r.router.route(ctx, r.policy, task{Work: Work{WorkRead, sql}, args: args})
 }

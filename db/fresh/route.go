@@ -11,6 +11,7 @@ import (
 // A demand is a policy compiled for one read: the positions that its answer
 // must have reached. Every contract ends here; nothing below knows policies.
 type demand struct {
+	task    task
 	policy  Policy
 	carrier *Carrier
 	start   time.Time
@@ -21,7 +22,8 @@ type demand struct {
 	stamp   bool     // measure what was seen
 	raise   bool     // and make it the session's token
 
-	served Served // by whom in the end, for the hooks
+	result *result // of a statement
+	served Served  // by whom in the end, for the hooks
 	tries  int
 }
 
@@ -72,40 +74,45 @@ func (r *Router) checkTimeline(d *demand) {
 	d.refused = ReasonTimeline
 }
 
-// A try runs a read on the connection of a lease. It may be called several
-// times, and the read is answered when it returns nil.
-type try func(context.Context, *lease) error
+// A task is what a read does on the node that it comes to: one statement, or a
+// transaction. It may be done several times.
+type task struct {
+	Work
+	args []any
+	fn   func(context.Context, ReadTx) error // of a WorkSnapshot
+}
 
 // route answers a read: by the first replica that proves the demand, else as
-// the policy degrades.
-func (r *Router) route(ctx context.Context, p Policy, w Work, run try) error {
+// the policy degrades. The result is that of a statement.
+func (r *Router) route(ctx context.Context, p Policy, t task) (*result, error) {
 	d := r.compile(ctx, p)
-	ctx, end := r.config.Hooks.start(ctx, w)
-	err := r.satisfy(ctx, &d, run)
+	d.task = t
+	ctx, end := r.config.Hooks.start(ctx, t.Work)
+	err := r.satisfy(ctx, &d)
 	if end != nil {
 		if d.served.Node == "" {
 			d.served.Reason = d.refused
 		}
 		end(Outcome{d.served, d.tries, err})
 	}
-	return err
+	return d.result, err
 }
 
-func (r *Router) satisfy(ctx context.Context, d *demand, run try) error {
+func (r *Router) satisfy(ctx context.Context, d *demand) error {
 	if d.refused == ReasonReplica {
 		var done bool
 		var err error
-		if done, d.refused, err = r.tryReplicas(ctx, d, run); done {
+		if done, d.refused, err = r.tryReplicas(ctx, d); done {
 			return err
 		}
 	}
-	return r.degrade(ctx, d, run)
+	return r.degrade(ctx, d)
 }
 
 // tryReplicas tries one candidate after the other. The read is done when one has
 // answered, or has failed in a way that is the caller's own; else the reason
 // says why it must go on elsewhere.
-func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool, reason Reason, err error) {
+func (r *Router) tryReplicas(ctx context.Context, d *demand) (done bool, reason Reason, err error) {
 	var room [8]*node // enough for most clusters to stay off the heap
 	candidates := r.candidates(d.floor, room[:0])
 	if len(candidates) == 0 {
@@ -116,8 +123,8 @@ func (r *Router) tryReplicas(ctx context.Context, d *demand, run try) (done bool
 		if d.policy.kind == kindSession && i == len(candidates)-1 {
 			wait = r.config.SessionWait
 		}
-		l := &lease{router: r, node: n, demand: d, floor: d.floor, served: Served{Node: n.name}}
-		err := l.run(ctx, n.read, wait, run)
+		l := r.lease(n, d, d.floor, Served{Node: n.name})
+		err := l.onReplica(ctx, wait)
 		if err == nil {
 			r.answered(ctx, d, l)
 			return true, ReasonReplica, nil
@@ -204,16 +211,16 @@ func (r *Router) candidates(floor Position, list []*node) []*node {
 }
 
 // degrade answers a read that no replica could prove.
-func (r *Router) degrade(ctx context.Context, d *demand, run try) error {
+func (r *Router) degrade(ctx context.Context, d *demand) error {
 	switch {
 	case d.policy.degrade == Fail:
 		return ErrUnprovable
 	case d.policy.degrade == ServeStale && maybeStale(d.refused):
-		if err := r.serveStale(ctx, d, run); !errors.Is(err, errBehind) {
+		if err := r.serveStale(ctx, d); !errors.Is(err, errBehind) {
 			return err
 		}
 	}
-	return r.readPrimary(ctx, d, run)
+	return r.readPrimary(ctx, d)
 }
 
 // maybeStale reports whether an older answer would do. A session's own writes
@@ -225,18 +232,15 @@ func maybeStale(reason Reason) bool {
 
 // serveStale answers from the best replica that has reached the session's
 // token, and says so. errBehind means that no replica could.
-func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
+func (r *Router) serveStale(ctx context.Context, d *demand) error {
 	var room [8]*node
 	candidates := r.candidates(d.token, room[:0])
 	slices.SortStableFunc(candidates, func(a, b *node) int {
 		return cmp.Compare(b.view.Load().pos.LSN, a.view.Load().pos.LSN)
 	})
 	for _, n := range candidates {
-		l := &lease{
-			router: r, node: n, demand: d, floor: d.token,
-			served: Served{Node: n.name, Stale: true, Reason: d.refused},
-		}
-		err := l.run(ctx, n.read, 0, run)
+		l := r.lease(n, d, d.token, Served{Node: n.name, Stale: true, Reason: d.refused})
+		err := l.onReplica(ctx, 0)
 		if err == nil {
 			r.answered(ctx, d, l)
 			return nil
@@ -259,7 +263,7 @@ func (r *Router) serveStale(ctx context.Context, d *demand, run try) error {
 
 // readPrimary answers from the primary, within the cap. A token that comes here
 // is stamped anew, so that the next read may find a replica.
-func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
+func (r *Router) readPrimary(ctx context.Context, d *demand) error {
 	primary, timeline := r.currentPrimary()
 	if primary == nil || d.token.Timeline > timeline {
 		// Such a token proves a promotion that this process has not seen: its primary
@@ -276,14 +280,11 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 	defer r.fallback.leave()
 	d.raise = d.raise || !d.token.IsZero()
 	d.stamp = d.stamp || d.raise
-	l := &lease{
-		router: r, node: primary, demand: d, primary: true,
-		served: Served{Node: primary.name, Primary: true, Reason: d.refused},
-	}
-	err := l.run(ctx, primary.fallback, 0, run)
+	l := r.lease(primary, d, Position{}, Served{Node: primary.name, Primary: true, Reason: d.refused})
+	err := l.run(ctx, primary.fallback, 0)
 	v := r.judge(ctx, err, onPrimary)
 	if v == again || v == once || v == elsewhere || v == demoted {
-		err = l.run(ctx, primary.fallback, 0, run) // the connection may have been an old one
+		err = l.run(ctx, primary.fallback, 0) // the connection may have been an old one
 		v = r.judge(ctx, err, onPrimary)
 	}
 	switch {
@@ -299,6 +300,7 @@ func (r *Router) readPrimary(ctx context.Context, d *demand, run try) error {
 
 // answered is the one place where a read's source is told and counted.
 func (r *Router) answered(ctx context.Context, d *demand, l *lease) {
+	d.result = l.result
 	r.tell(d, l)
 	r.count(ctx, l.node, l.served)
 	if d.carrier == nil || !d.stamp {

@@ -24,23 +24,25 @@ func (r *Router) Snapshot(ctx context.Context, p Policy, fn func(context.Context
 	if r.config.Pooler {
 		p = Strong()
 	}
-	return r.route(ctx, p, Work{Kind: WorkSnapshot}, func(ctx context.Context, l *lease) error {
-		// Before BEGIN: the transaction's first statement fixes its snapshot.
-		if err := l.guard(ctx); err != nil {
-			return err
-		}
-		err := l.transaction(ctx, fn)
-		if planChanged(err) {
-			if err = l.forgetStatements(ctx); err == nil {
-				err = l.transaction(ctx, fn)
-			}
-		}
-		if err != nil || !l.demand.stamp {
-			return err
-		}
-		_, err = l.send(ctx, steps{stamp: true}, "", nil)
+	_, err := r.route(ctx, p, task{Work: Work{Kind: WorkSnapshot}, fn: fn})
+	return err
+}
+
+func (l *lease) snapshot(ctx context.Context) error {
+	// Before BEGIN: the transaction's first statement fixes its snapshot.
+	if err := l.guard(ctx); err != nil {
 		return err
-	})
+	}
+	err := l.transaction(ctx, l.demand.task.fn)
+	if planChanged(err) {
+		if err = l.forgetStatements(ctx); err == nil {
+			err = l.transaction(ctx, l.demand.task.fn)
+		}
+	}
+	if err != nil || !l.demand.stamp {
+		return err
+	}
+	return l.send(ctx, steps{stamp: true}, l)
 }
 
 func (l *lease) transaction(ctx context.Context, fn func(context.Context, ReadTx) error) error {

@@ -1,0 +1,224 @@
+package fresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Trips carry the short reads of many callers over few connections to a node. While one of
+// them is free, a read has it for itself and goes at once. When all are out, reads wait,
+// and the next one that is back takes along all that wait: one message there, one back.
+// So the more is asked for, the less a read costs: what is saved are the system calls and
+// the wake-ups on both sides, more than half of what a short read costs.
+//
+// Each read keeps its own statement, with a snapshot of its own, its own floor, answer and
+// error. The guard is sent once, before all of them. It returns a position, which holds
+// for each statement behind it as it does for one (point 2 of doc.go), and each read is
+// held against its own floor. The stamp is sent once, behind them. A read that the server
+// skips, because one before it failed, goes again by itself.
+//
+// What shares a trip waits for what goes before it: hence only the reads of a policy that
+// says so, on connections that no other read uses.
+type trips struct {
+	pool  *pgxpool.Pool
+	width int      // its connections
+	known sync.Map // by SQL, the *pgconn.StatementDescription with which a read packs
+
+	mu    sync.Mutex
+	out   int      // connections under way
+	queue []*lease // first come, first served
+}
+
+const (
+	// mostOnATrip bounds how long a read waits for those before it. Beyond some eight of
+	// them there is little left to save.
+	mostOnATrip = 16
+	// tripTimeout ends a trip, which takes a millisecond or two, on a node that hangs. The
+	// monitor mostly does so before.
+	tripTimeout = 2 * time.Second
+)
+
+var (
+	// errSkipped: the server has not executed the read. It goes again by itself.
+	errSkipped = errors.New("fresh: skipped, as a read before it failed")
+	// errLostTogether: the connection broke in the middle.
+	errLostTogether = fmt.Errorf("fresh: a shared connection was lost: %w", io.ErrUnexpectedEOF)
+)
+
+// A passenger is a read that waits. It carries its parameters ready to be sent: its caller
+// may leave, and do with the arguments what it likes.
+type passenger struct {
+	params    *pgx.ExtendedQueryBuilder
+	packedFor []uint32   // the types of the parameters
+	told      chan error // of one: a trip never waits for who has left
+}
+
+// carry runs the read, alone or with others.
+func (t *trips) carry(ctx context.Context, l *lease) error {
+	if t.depart(nil) {
+		return t.goAlone(ctx, l)
+	}
+	description, known := t.known.Load(l.demand.task.SQL)
+	if !known { // nobody has sent it here before
+		return l.run(ctx, l.node.read, 0)
+	}
+	seat := *l // who leaves must not find it written to
+	if err := seat.pack(description.(*pgconn.StatementDescription)); err != nil {
+		return err
+	}
+	if t.depart(&seat) {
+		return t.goAlone(ctx, l)
+	}
+	select {
+	case err := <-seat.told:
+		l.demand.tries++
+		l.result, l.proven, l.stamp = seat.result, seat.proven, seat.stamp
+		if errors.Is(err, errSkipped) {
+			err = l.run(ctx, l.node.read, 0)
+		}
+		return err
+	case <-ctx.Done():
+		t.leave(&seat)
+		return ctx.Err()
+	}
+}
+
+// pack encodes the arguments.
+func (l *lease) pack(description *pgconn.StatementDescription) error {
+	types := typeMaps.Get().(*pgtype.Map)
+	defer typeMaps.Put(types)
+	l.passenger = passenger{new(pgx.ExtendedQueryBuilder), description.ParamOIDs, make(chan error, 1)}
+	return l.params.Build(types, description, l.demand.task.args)
+}
+
+// depart reports whether a connection is free, and takes it; else the seat, if there is
+// one, is queued.
+func (t *trips) depart(seat *lease) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.out < t.width {
+		t.out++
+		return true
+	}
+	if seat != nil {
+		t.queue = append(t.queue, seat)
+	}
+	return false
+}
+
+func (t *trips) leave(seat *lease) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.queue = slices.DeleteFunc(t.queue, func(other *lease) bool { return other == seat })
+}
+
+// goAlone runs one read, and leaves its connection to those that have come meanwhile.
+func (t *trips) goAlone(ctx context.Context, l *lease) error {
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if len(t.queue) > 0 {
+			go t.shuttle()
+		} else {
+			t.out--
+		}
+	}()
+	return l.run(ctx, t.pool, 0)
+}
+
+// shuttle makes one trip after the other until nobody waits.
+func (t *trips) shuttle() {
+	var seats [mostOnATrip]*lease
+	for {
+		aboard := t.board(seats[:])
+		if len(aboard) == 0 {
+			return
+		}
+		t.travel(aboard)
+	}
+}
+
+// board takes the first of the queue; nobody there ends the shuttle.
+func (t *trips) board(seats []*lease) []*lease {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := copy(seats, t.queue)
+	t.queue = slices.Delete(t.queue, 0, n)
+	if n == 0 {
+		t.out--
+	}
+	return seats[:n]
+}
+
+// travel carries the reads there and back, and tells each what came of it.
+func (t *trips) travel(aboard []*lease) {
+	ctx, cancel := context.WithTimeout(context.Background(), tripTimeout)
+	defer cancel()
+	conn, err := t.pool.Acquire(ctx)
+	if err != nil {
+		t.dismiss(aboard, late(ctx, err))
+		return
+	}
+	t.ask(ctx, conn, aboard)
+	conn.Release() // first: who is told goes on at once
+	for _, l := range aboard {
+		l.told <- l.err
+	}
+}
+
+// ask sends the reads and reads their answers.
+func (t *trips) ask(ctx context.Context, conn *pgxpool.Conn, aboard []*lease) {
+	w := wire{router: aboard[0].router, node: aboard[0].node}
+	w.hold(conn)
+	var todo steps
+	for _, l := range aboard {
+		needs := w.needs(l)
+		todo.guard, todo.stamp = todo.guard || needs.guard, todo.stamp || needs.stamp
+		l.proven = w.state.pos
+	}
+	w.sendAll(ctx, todo, aboard)
+	replanned, demoted := false, w.checkRole(ctx, todo.stamp)
+	for _, l := range aboard {
+		switch {
+		case planChanged(l.err):
+			replanned, l.err = true, errSkipped
+		case l.err != nil:
+			l.err = late(ctx, l.err)
+		case l.demand.stamp:
+			l.err = demoted
+		}
+	}
+	if replanned && w.forgetStatements(ctx) != nil {
+		closeQuietly(w.conn)
+	}
+}
+
+// dismiss sends away those aboard and all that wait: there is no connection to be had.
+func (t *trips) dismiss(aboard []*lease, err error) {
+	t.mu.Lock()
+	waiting := t.queue
+	t.queue = nil
+	t.mu.Unlock()
+	for _, l := range slices.Concat(aboard, waiting) {
+		l.told <- err
+	}
+}
+
+// late says of the end of a trip's own deadline that the node hangs; it is no deadline of
+// those aboard.
+func late(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errLostTogether
+	}
+	return err
+}

@@ -64,7 +64,7 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 	return m
 }
 
-// gauges are read when they are scraped.
+// gauges, and some counters, are read when they are scraped.
 func (r *Router) gauges() []prometheus.Collector {
 	list := []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -89,6 +89,12 @@ func (r *Router) gauges() []prometheus.Collector {
 				func() float64 { return r.boundSeconds(n) }),
 			nodeGauge(n, "leeway_node_up", "1 while a node answers the monitor.",
 				func() float64 { return oneIf(n.view.Load().err == nil) }),
+			nodeGauge(n, "leeway_shared_waiting", "Reads that wait to be taken along on a shared connection.",
+				func() float64 { return float64(n.trips.waiting()) }),
+			nodeCounter(n, "leeway_trips_total", "Messages that carried the reads that had waited.",
+				func() float64 { return float64(n.trips.made.Load()) }),
+			nodeCounter(n, "leeway_trip_reads_total", "Reads that were taken along in one.",
+				func() float64 { return float64(n.trips.carried.Load()) }),
 			nodeGauge(n, "leeway_node_primary", "1 for the node that transactions go to.",
 				func() float64 { primary, _ := r.currentPrimary(); return oneIf(primary == n) }))
 	}
@@ -98,6 +104,11 @@ func (r *Router) gauges() []prometheus.Collector {
 func nodeGauge(n *node, name, help string, value func() float64) prometheus.Collector {
 	labels := prometheus.Labels{"node": n.name}
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+}
+
+func nodeCounter(n *node, name, help string, value func() float64) prometheus.Collector {
+	labels := prometheus.Labels{"node": n.name}
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, value)
 }
 
 func oneIf(so bool) float64 {

@@ -380,7 +380,7 @@ func TestRulesOfStaleReads(t *testing.T) {
 	}
 }
 
-// sumOf is the value of the counters that have the label value; of all without one.
+// sumOf is the value of the counters and gauges that have the label value; of all without one.
 func sumOf(t *testing.T, registry *prometheus.Registry, family, label string) (sum float64) {
 	t.Helper()
 	families, err := registry.Gather()
@@ -390,7 +390,7 @@ func sumOf(t *testing.T, registry *prometheus.Registry, family, label string) (s
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if f.GetName() == family && (label == "" || m.GetLabel()[0].GetValue() == label) {
-				sum += m.GetCounter().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -37,6 +38,8 @@ type trips struct {
 	mu    sync.Mutex
 	out   int      // connections under way
 	queue []*lease // first come, first served
+
+	made, carried atomic.Int64 // trips with passengers, and these
 }
 
 const (
@@ -116,6 +119,12 @@ func (t *trips) depart(seat *lease) bool {
 	return false
 }
 
+func (t *trips) waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.queue)
+}
+
 func (t *trips) leave(seat *lease) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -169,6 +178,8 @@ func (t *trips) travel(aboard []*lease) {
 		t.dismiss(aboard, late(ctx, err))
 		return
 	}
+	t.made.Add(1)
+	t.carried.Add(int64(len(aboard)))
 	t.ask(ctx, conn, aboard)
 	conn.Release() // first: who is told goes on at once
 	for _, l := range aboard {

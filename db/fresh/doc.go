@@ -42,6 +42,9 @@
 //     may have been another run of the server.
 //  5. What is not known counts as not fresh: NULL, an error, no sample yet.
 //
+// Several reads may go to a node in one message ([Policy.Shared]). 2 holds for each of the
+// statements behind one guard, and each read is held to its own floor.
+//
 // An answer reaches the caller only when its guard has passed and it has been
 // read whole; so going on to the next node is invisible. What an error of a node
 // means is decided in one table (sqlstate.go).

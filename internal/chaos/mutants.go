@@ -16,48 +16,74 @@ var mutants = []mutant{
 		name: "asks the guard after the query", scenario: "guard race", check: "I1",
 		edits: []edit{
 			{"db/fresh/pipeline.go", `	if todo.guard {
-		err = l.add(ctx, &batch, guardSQL, nil)
+		err = w.add(ctx, batch, guardSQL)
 	}
-	if todo.query && err == nil {
-		err = l.add(ctx, &batch, sql, args)
+	for _, l := range reads {
+		l.statement, l.err = nil, err
+		if err == nil && l.demand.task.fn == nil {
+			l.err = w.addRead(ctx, batch, l)
+		}
+		some = some || l.err == nil
 	}
-`, `	if todo.query {
-		err = l.add(ctx, &batch, sql, args)
+`, `	for _, l := range reads {
+		l.statement, l.err = nil, err
+		if err == nil && l.demand.task.fn == nil {
+			l.err = w.addRead(ctx, batch, l)
+		}
+		some = some || l.err == nil
 	}
-	if todo.guard && err == nil {
-		err = l.add(ctx, &batch, guardSQL, nil)
+	if todo.guard {
+		err = w.add(ctx, batch, guardSQL)
 	}
 `},
 			{"db/fresh/pipeline.go", `	if todo.guard {
-		if l.proven, err = l.receivePosition(answers); err != nil {
-			return nil, err
+		var proven Position
+		if proven, err = w.receivePosition(answers); err != nil {
+			return failAll(reads, err)
 		}
-		if !l.proven.Reached(l.floor) {
-			return nil, errBehind
-		}
-	}
-	if todo.query {
-		if !answers.NextResult() {
-			return nil, noAnswer(answers)
-		}
-		if res, err = s.readAll(answers.ResultReader()); err != nil {
-			return nil, err
+		for _, l := range reads {
+			l.proven = proven
 		}
 	}
-`, `	if todo.query {
-		if !answers.NextResult() {
-			return nil, noAnswer(answers)
+	for _, l := range reads {
+		switch {
+		case l.err != nil: // not sent
+			continue
+		case err != nil:
+			l.err = w.skipped()
+			continue
+		case l.statement != nil:
+			l.result, err = l.statement.receive(answers)
+			l.err = err
 		}
-		if res, err = s.readAll(answers.ResultReader()); err != nil {
-			return nil, err
+		if l.err == nil && !l.proven.Reached(l.floor) {
+			l.result, l.err = nil, errBehind
 		}
 	}
-	if todo.guard {
-		if l.proven, err = l.receivePosition(answers); err != nil {
-			return nil, err
+`, `	for _, l := range reads {
+		switch {
+		case l.err != nil: // not sent
+			continue
+		case err != nil:
+			l.err = w.skipped()
+			continue
+		case l.statement != nil:
+			l.result, err = l.statement.receive(answers)
+			l.err = err
 		}
-		if !l.proven.Reached(l.floor) {
-			return nil, errBehind
+	}
+	if todo.guard && err == nil {
+		var proven Position
+		if proven, err = w.receivePosition(answers); err != nil {
+			return failAll(reads, err)
+		}
+		for _, l := range reads {
+			l.proven = proven
+		}
+	}
+	for _, l := range reads {
+		if l.err == nil && !l.proven.Reached(l.floor) {
+			l.result, l.err = nil, errBehind
 		}
 	}
 `},
@@ -99,7 +125,7 @@ var mutants = []mutant{
 `},
 			{"db/fresh/topology.go", "// topology is what", "var furthest sync.Map\n\n// topology is what"},
 			{"db/fresh/lease.go", "return l.primary || l.floor.IsZero() ||", "return l.primary || l.floor.IsZero() || l.node.view.Load().pos.Reached(l.floor) ||"},
-			{"db/fresh/pipeline.go", "if !l.proven.Reached(l.floor) {", "if !l.proven.Reached(l.floor) && !l.node.view.Load().pos.Reached(l.floor) {"},
+			{"db/fresh/pipeline.go", "if l.err == nil && !l.proven.Reached(l.floor) {", "if l.err == nil && !l.proven.Reached(l.floor) && !w.node.view.Load().pos.Reached(l.floor) {"},
 			{"db/fresh/lease.go", "	l.proven = l.state.pos\n", "	l.proven = l.state.pos.Merge(l.node.view.Load().pos)\n"},
 		},
 	},

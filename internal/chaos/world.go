@@ -125,7 +125,9 @@ func (w *world) startApps(ctx context.Context, o options) error {
 			"SHOP_NODES="+nodes, "SHOP_READ_USER="+reader.Username(), "SHOP_READ_PASSWORD="+password,
 			"SHOP_REQUEST_TIMEOUT="+requestTimeout.String(),
 			"SHOP_BROWSE_BUDGET="+browseBudget.String(), "SHOP_SESSION_BUDGET="+sessionBudget.String(),
-			fmt.Sprintf("SHOP_FALLBACK_CONNS=%d", fallbackConns), fmt.Sprintf("SHOP_HOT_BATCH=%d", i*hotBatch))
+			fmt.Sprintf("SHOP_FALLBACK_CONNS=%d", fallbackConns),
+			// The second one sells together what it can, and reads together what it can.
+			fmt.Sprintf("SHOP_HOT_BATCH=%d", i*hotBatch), fmt.Sprintf("SHOP_SHARED_CONNS=%d", 2-i))
 		if err := a.Start(ctx); err != nil {
 			return err
 		}

@@ -33,57 +33,121 @@ func (w *world) browse(ctx context.Context) ([]Figure, error) {
 		if err != nil {
 			return figures, err
 		}
-		if least, ok := targets[r.name]; ok {
-			f.AtLeast = &least
-		}
-		figures = append(figures, f)
+		figures = append(figures, f...)
 	}
 	return figures, nil
 }
 
-func (w *world) page(ctx context.Context, database string, s *shop, r route) (Figure, error) {
-	standby := w.cluster.Nodes()[1]
-	conn, err := load.DialLean(ctx, s.addr)
+// page measures one page: the shop, pgbench with the same SQL, and an HTTP server that
+// does nothing but answer as many bytes.
+func (w *world) page(ctx context.Context, database string, s *shop, r route) ([]Figure, error) {
+	reader := dsn(w.cluster.Nodes()[1], "shop_ro", database)
+	sent, size, err := w.sent(ctx, s, r)
 	if err != nil {
-		return Figure{}, err
+		return nil, err
 	}
-	defer conn.Close()
-	var sent [][]statement
-	count := 0
-	for _, path := range r.paths {
-		one, err := w.capture(ctx, standby, func() error { return get(conn, path) })
-		if err != nil {
-			return Figure{}, err
-		}
-		sent, count = append(sent, one), count+len(one)
-	}
-	script, reader := browsing(sent, r.weight), dsn(standby, "shop_ro", database)
-	threads, err := w.threads(ctx, reader, w.Clients, script)
+	bareAddr, stop, err := bare(ctx, size)
 	if err != nil {
-		return Figure{}, err
+		return nil, err
 	}
-	sides := []side{w.asking("shop", w.busy(s.addr, r)), {"pgbench", func(ctx context.Context) (float64, error) {
-		rate, _, err := w.pgbench(ctx, reader, w.Clients, threads, script)
-		return rate, err
-	}}}
+	defer stop()
+	same := browsing(sent, r.weight)
+	threads, err := w.threads(ctx, reader, w.Clients, same)
+	if err != nil {
+		return nil, err
+	}
+	sides := []side{
+		w.asking("shop", w.busy(s.addr, r)),
+		w.benching("pgbench", reader, threads, same),
+		w.asking("bare HTTP", w.busy(bareAddr, r)),
+	}
+	if r.name == "list" {
+		sides = append(sides, w.benching("pgbench", reader, threads, script{mode: "prepared", files: []weighted{{withSubselects, 1}}}))
+	}
 	all, err := w.rounds(ctx, r.name, sides...)
 	if err != nil {
-		return Figure{}, err
+		return nil, err
 	}
 	f := compare(r.name, sides, all, 1)
-	f.Detail += fmt.Sprintf(" (-M %s -j %d)", script.mode, threads)
-	if per := float64(count) / float64(len(r.paths)); per != 1 {
+	f.Detail += fmt.Sprintf(" (-M %s -j %d)", same.mode, threads)
+	if per := float64(count(sent)) / float64(len(r.paths)); per != 1 {
 		f.Detail += fmt.Sprintf(", %.1f statements each", per)
 	}
-	return f, nil
+	figures := []Figure{f, ceiling(r.name, all[1], all[2], size)}
+	if r.name == "list" {
+		figures = append(figures, compare("list, beside sub-selects", sides, all, 3))
+	}
+	for i := range figures {
+		if least, ok := targets[r.name]; ok && i != 1 {
+			figures[i].AtLeast = &least
+		}
+	}
+	return figures, nil
 }
 
-func get(conn *load.Lean, path string) error {
+// withSubselects is the list as it was when its target was set: the price and the stock of
+// each product are computed for each row.
+const withSubselects = `SELECT p.id, p.slug, p.name, p.created_at, c.slug, c.name,
+    (SELECT min(v.price) FROM variants v WHERE v.product_id = p.id AND v.active),
+    (SELECT sum(v.stock_quantity) FROM variants v WHERE v.product_id = p.id AND v.active)
+FROM products p JOIN categories c ON c.id = p.category_id
+WHERE p.listed ORDER BY p.created_at DESC, p.id DESC LIMIT 24;
+`
+
+// ceiling is how much of pgbench is left to a program that has pgbench's statement executed
+// and answers with net/http, and needs no time for anything else: what one answer takes on
+// these processors is the sum of what both take.
+func ceiling(name string, pgbench, bare []float64, size int) Figure {
+	ratios := make([]float64, len(bare))
+	for i := range bare {
+		ratios[i] = bare[i] / (bare[i] + pgbench[i])
+	}
+	f := figure(name+", at most", ratios)
+	f.Detail = fmt.Sprintf("net/http answers %d bytes %.0f/s", size, median(bare))
+	return f
+}
+
+// sent returns what the shop sends to its standby for each path, and how long an answer is.
+func (w *world) sent(ctx context.Context, s *shop, r route) (sent [][]statement, size int, err error) {
+	conn, err := load.DialLean(ctx, s.addr)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer conn.Close()
+	for _, path := range r.paths {
+		one, err := w.capture(ctx, w.cluster.Nodes()[1], func() error {
+			n, err := get(conn, path)
+			size = max(size, n)
+			return err
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		sent = append(sent, one)
+	}
+	return sent, size, nil
+}
+
+func count(sent [][]statement) (n int) {
+	for _, one := range sent {
+		n += len(one)
+	}
+	return n
+}
+
+func (w *world) benching(name, dsn string, threads int, s script) side {
+	return side{name, func(ctx context.Context) (float64, error) {
+		rate, _, err := w.pgbench(ctx, dsn, w.Clients, threads, s)
+		return rate, err
+	}}
+}
+
+func get(conn *load.Lean, path string) (size int, err error) {
 	a, err := conn.Do(load.Request("GET", path, "", "Accept: application/json"))
 	if err == nil && a.Status != 200 {
 		err = fmt.Errorf("%s was answered %d %.200s", path, a.Status, a.Body)
 	}
-	return err
+	return len(a.Body), err
 }
 
 // threads is the number of threads with which pgbench does more.

@@ -22,7 +22,7 @@ type statement struct {
 }
 
 // pools are the names under which a shop's connections do what clients ask for.
-var pools = map[string]bool{"leeway-read": true, "leeway-fallback": true, "leeway-write": true}
+var pools = map[string]bool{"leeway-read": true, "leeway-shared": true, "leeway-fallback": true, "leeway-write": true}
 
 // capture has the node log every statement while do is done, and returns those of the
 // shop. do is done at least twice: the first time to see that the log is on.

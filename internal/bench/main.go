@@ -41,6 +41,13 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	if len(os.Args) == 3 && os.Args[1] == answerVerb {
+		if err := answerBytes(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	kong.Parse(&o, kong.Name("bench"), kong.Description("Measure the shop beside PostgreSQL's own limit."))
 	if o.Short {

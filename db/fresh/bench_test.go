@@ -31,7 +31,11 @@ func readings(b *testing.B) []dbtest.Contender {
 	for _, contract := range []struct {
 		name   string
 		policy fresh.Policy
-	}{{"bounded", fresh.Bounded(5 * second)}, {"session", fresh.Session()}} {
+	}{
+		{"bounded", fresh.Bounded(5 * second)},
+		{"bounded and shared", fresh.Bounded(5 * second).Shared()},
+		{"session", fresh.Session()},
+	} {
 		reader := s.router.Reader(contract.policy)
 		list = append(list, dbtest.Contender{Name: contract.name, Do: func(ctx context.Context) error {
 			ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(token))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -160,13 +161,13 @@ func (s Served) String() string {
 	if s.Primary {
 		return "primary;reason=" + s.Reason.String()
 	}
-	text := fmt.Sprintf("replica;name=%q", s.Node)
+	text := strconv.AppendQuote(append(make([]byte, 0, 64), "replica;name="...), s.Node)
 	if s.Bound >= 0 {
 		// Rounded up: a bound that is claimed must never be less than the truth.
-		text += fmt.Sprintf(";bound-ms=%d", (s.Bound+time.Millisecond-1)/time.Millisecond)
+		text = strconv.AppendInt(append(text, ";bound-ms="...), int64((s.Bound+time.Millisecond-1)/time.Millisecond), 10)
 	}
 	if s.Stale {
-		text += ";stale;reason=" + s.Reason.String()
+		text = append(append(text, ";stale;reason="...), s.Reason.String()...)
 	}
-	return text
+	return string(text)
 }

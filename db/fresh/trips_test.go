@@ -1,6 +1,7 @@
 package fresh_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -323,30 +324,38 @@ func TestChangedPlansAreAbsorbedInATrip(t *testing.T) {
 
 // TestATripIsStamped for those who ask for it, and only for them.
 func TestATripIsStamped(t *testing.T) {
-	w := setupWeb(t)
-	policy := fresh.Bounded(time.Hour).Else(fresh.Fail).Bookmarked().Shared()
+	s := newStation(t)
+	keys, err := fresh.NewKeyring(bytes.Repeat([]byte{7}, fresh.MinTokenKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &web{bench: s.bench, keys: keys}
+	_, _, _ = s.ask(t.Context(), fresh.Position{}, readCounter)
 	token := w.add(t)
 	w.CatchUp(t)
-	var all sync.WaitGroup
-	for range 64 {
-		all.Go(func() {
-			w.through(t, func(ctx context.Context, c *fresh.Carrier) {
-				n := w.count(ctx, t, policy)
-				mark := c.Bookmark()
-				if err := c.Resume(mark); mark == "" || err != nil {
-					t.Errorf("no bookmark: %v", err)
-				}
-				if seen, _ := c.Token(); n == 1 && !seen.Reached(token) {
-					t.Errorf("the bookmark %v of a read that saw %v is older", seen, token)
-				}
-			})
-			w.through(t, func(ctx context.Context, c *fresh.Carrier) {
-				w.count(ctx, t, shared)
-				if c.Bookmark() != "" {
-					t.Error("a read is stamped that did not ask for it")
-				}
-			})
+	ahead := s.busy(t)
+	var both sync.WaitGroup
+	both.Go(func() {
+		w.through(t, func(ctx context.Context, c *fresh.Carrier) {
+			n := w.count(ctx, t, shared.Bookmarked())
+			if err := c.Resume(c.Bookmark()); err != nil {
+				t.Errorf("bookmark %q: %v", c.Bookmark(), err)
+			}
+			if seen, _ := c.Token(); n != 1 || !seen.Reached(token) {
+				t.Errorf("the bookmark of a read that saw %d is %v, before the commit at %v", n, seen, token)
+			}
 		})
-	}
-	all.Wait()
+	})
+	both.Go(func() {
+		w.through(t, func(ctx context.Context, c *fresh.Carrier) {
+			w.count(ctx, t, shared)
+			if c.Bookmark() != "" {
+				t.Error("a read is stamped that did not ask for it")
+			}
+		})
+	})
+	s.waiting(t, 2)
+	s.open(t, 1)
+	both.Wait()
+	ahead.want(t, "0", false)
 }

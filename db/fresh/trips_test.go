@@ -139,6 +139,9 @@ func TestSharedReadsTravelTogether(t *testing.T) {
 	for range 20 {
 		reads = append(reads, s.send(t, fresh.Position{}, readClock))
 	}
+	if _, err := s.router.Reader(fresh.Session().Shared()).Query(t.Context(), readClock); err != nil {
+		t.Errorf("a session read, which never shares: %v", err)
+	}
 	s.open(t, 1)
 	ahead.want(t, "0", false)
 	messages := map[string]int{}
@@ -293,7 +296,7 @@ func TestATripLeavesAFrozenReplica(t *testing.T) {
 	s := newStation(t)
 	ahead := s.busy(t)
 	var reads []*asked
-	for range 3 {
+	for range 20 { // more than one trip takes
 		reads = append(reads, s.send(t, fresh.Position{}, readClock))
 	}
 	victim := s.Replicas()[0]

@@ -18,6 +18,7 @@ import (
 
 // TestClusterVerbs drives a cluster the way a second terminal does.
 func TestClusterVerbs(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cfg := clusterConfig()
@@ -129,6 +130,7 @@ func TestChoose(t *testing.T) {
 // TestClusterPromoteRefusesTheLaggard: a commit that any one standby
 // acknowledged must not be promoted away.
 func TestClusterPromoteRefusesTheLaggard(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cfg := clusterConfig()
@@ -176,6 +178,7 @@ func plant(ctx context.Context, n *pgcluster.Node) error {
 
 // TestClusterUp holds a cluster and lets go of it when its context ends.
 func TestClusterUp(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	r, w := io.Pipe()

@@ -35,6 +35,7 @@ func (b *buffer) String() string {
 
 // The demo says what to try, what it says works, and nothing is left of it.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	var out buffer
 	ctx, interrupt := context.WithCancel(context.Background())
 	exit := make(chan int)
@@ -84,6 +85,7 @@ func TestDemo(t *testing.T) {
 // A folder that is kept is opened again with its orders and its catalog, and
 // the tour speaks of a product that is in it.
 func TestDemoReopensItsFolder(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	for parent := filepath.Dir(dir); parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
 		if err := os.Chmod(parent, 0o711); err != nil { // run by root, the servers are another user's

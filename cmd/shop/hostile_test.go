@@ -164,13 +164,13 @@ func TestSlowBodies(t *testing.T) {
 	if a := me.checkout(t, "k"); a.status != 201 {
 		t.Errorf("checkout: %d %s", a.status, a.body)
 	}
+	b.besiege(t, 20, "POST /v1/carts HTTP/1.1\r\nHost: x\r\nX-API-Key: "+canaryAll+"\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n")
 	for _, c := range slow { // a client that stops in the middle is told, and left
 		status, _ := c.answer() // 503: they all give up at once
 		if _, err := c.in.ReadByte(); status != 400 && status != 503 || err != io.EOF {
 			t.Fatalf("a body that never ends: %d, %v", status, err)
 		}
 	}
-	b.besiege(t, 20, "POST /v1/carts HTTP/1.1\r\nHost: x\r\nX-API-Key: "+canaryAll+"\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n")
 }
 
 // idle opens n connections that send one request and nothing more, and which the server

@@ -29,6 +29,7 @@ const bounds = `[...document.querySelectorAll("[data-bound]")].filter((c) => c.d
 // A person with a browser and a real demo: what is broken is seen, and mended again. One
 // demo for all of it; its servers are in order at the end of each part.
 func TestLivePage(t *testing.T) {
+	t.Parallel()
 	chromium(t) // before three servers are started
 	shop, page := startDemo(t)
 	t.Run("a lag", func(t *testing.T) { seeALag(t, shop, page) })

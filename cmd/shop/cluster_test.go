@@ -150,7 +150,7 @@ func TestClusterPromoteRefusesTheLaggard(t *testing.T) {
 	}
 	for _, step := range []func() error{
 		func() error { return run("stop replica-1") },
-		func() error { return plant(ctx, primary) },
+		func() error { return execOn(ctx, primary, "CREATE TABLE planted ()") },
 		func() error { return run("kill primary") },
 		func() error { return run("start replica-1") },
 	} {
@@ -166,13 +166,13 @@ func TestClusterPromoteRefusesTheLaggard(t *testing.T) {
 	}
 }
 
-func plant(ctx context.Context, n *pgcluster.Node) error {
+func execOn(ctx context.Context, n *pgcluster.Node, sql string) error {
 	conn, err := pgx.Connect(ctx, n.DSN("postgres"))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = conn.Exec(ctx, "CREATE TABLE planted ()")
+	_, err = conn.Exec(ctx, sql)
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/lab"
+	"example.com/leeway/internal/pgcluster"
 )
 
 // buffer is written by the program while the test reads it.
@@ -71,6 +72,19 @@ func TestDemo(t *testing.T) {
 		if code := run(ctx, []string{"cluster", verb, "--dir", dir}, &app{&said, &said}); code != 0 || !strings.Contains(said.String(), "replica-2") {
 			t.Errorf("shop cluster %s: exit %d, %s", verb, code, said.String())
 		}
+	}
+	// What fails by the shop's own fault is in its log, with the trace of the client.
+	cluster, err := pgcluster.Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := execOn(ctx, cluster.Nodes()[0], "REVOKE INSERT ON carts FROM shop_rw"); err != nil {
+		t.Fatal(err)
+	}
+	shop, trace := find(t, out.String(), `(http://\S+)/lab#key=`), strings.Repeat("a", 32)
+	a := send(t, "POST", shop+"/v1/carts", strings.NewReader(`{}`), "traceparent", "00-"+trace+"-"+strings.Repeat("1", 16)+"-01")
+	if failed := regexp.MustCompile(`level=ERROR msg="request failed" .*trace_id=` + trace); a.status != 500 || !failed.MatchString(out.String()) {
+		t.Errorf("POST /v1/carts: %d, and the log says\n%s", a.status, out.String())
 	}
 	interrupt()
 	if code := <-exit; code != 0 {

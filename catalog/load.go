@@ -2,13 +2,8 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/leeway/db/writeq"
 	"example.com/leeway/internal/id"
@@ -61,12 +56,6 @@ type LoadOptions struct {
 	// and variants, and their total. It starts again if the transaction does.
 	Progress func(done, total int)
 }
-
-// ErrTaken is a slug, SKU or id that the catalog already has.
-var ErrTaken = errors.New("already in the catalog")
-
-// maxClashes is how many of them one error names.
-const maxClashes = 20
 
 // loadBatch products go into one COPY: what is in memory at a time, and how often
 // progress is told.
@@ -125,54 +114,6 @@ func (in Import) complete() error {
 	return nil
 }
 
-// clashes names what the catalog has already, and where it was read. A constraint would
-// refuse it as well, with the first one only and in the server's words.
-func clashes(ctx context.Context, q *writeq.Queries, all []ImportProduct) error {
-	var errs []error
-	for batch := range slices.Chunk(all, loadBatch) {
-		var slugs, skus []string
-		for _, p := range batch {
-			slugs = append(slugs, p.Slug)
-			for _, v := range p.Variants {
-				skus = append(skus, v.SKU)
-			}
-		}
-		takenSlugs, err := q.TakenSlugs(ctx, slugs)
-		if err != nil {
-			return fmt.Errorf("look for slugs: %w", err)
-		}
-		takenSKUs, err := q.TakenSKUs(ctx, skus)
-		if err != nil {
-			return fmt.Errorf("look for SKUs: %w", err)
-		}
-		for _, p := range batch {
-			if errs = append(errs, p.clashes(takenSlugs, takenSKUs)...); len(errs) >= maxClashes {
-				return errors.Join(errs[:maxClashes]...)
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (p ImportProduct) clashes(slugs, skus []string) (errs []error) {
-	clash := func(v ImportVariant, what, name string) {
-		err := fmt.Errorf("%s %q is %w", what, name, ErrTaken)
-		if v.Source != "" {
-			err = fmt.Errorf("%s: %w", v.Source, err)
-		}
-		errs = append(errs, err)
-	}
-	for i, v := range p.Variants {
-		if i == 0 && slices.Contains(slugs, p.Slug) {
-			clash(v, "product_slug", p.Slug)
-		}
-		if slices.Contains(skus, v.SKU) {
-			clash(v, "SKU", v.SKU)
-		}
-	}
-	return errs
-}
-
 // loadCategories returns the id under which each category of the import stands
 // in the database.
 func loadCategories(ctx context.Context, q *writeq.Queries, all []ImportCategory) (map[id.ID]id.ID, error) {
@@ -206,129 +147,4 @@ func loadCategories(ctx context.Context, q *writeq.Queries, all []ImportCategory
 		return nil, fmt.Errorf("copy categories: %w", taken(err))
 	}
 	return stands, nil
-}
-
-func loadProducts(
-	ctx context.Context, q *writeq.Queries, all []ImportProduct, categories map[id.ID]id.ID, progress func(int, int),
-) error {
-	total := len(all)
-	for _, p := range all {
-		total += len(p.Variants)
-	}
-	now, done, analyzed := time.Now(), 0, 0
-	for batch := range slices.Chunk(all, loadBatch) {
-		rows, err := copyRows(batch, categories, now)
-		if err != nil {
-			return err
-		}
-		if err := rows.write(ctx, q); err != nil {
-			return err
-		}
-		// The triggers and foreign keys of the next batch are planned for what the tables
-		// hold by now. From the first time on this also keeps autovacuum out, which sees
-		// nothing of it and would have them planned for empty tables.
-		if done += len(rows.products) + len(rows.variants); done >= 2*analyzed {
-			if err := q.AnalyzeCatalog(ctx); err != nil {
-				return fmt.Errorf("analyze: %w", err)
-			}
-			analyzed = done
-		}
-		if progress != nil {
-			progress(done, total)
-		}
-	}
-	return nil
-}
-
-type copies struct {
-	products  []writeq.CopyProductsParams
-	variants  []writeq.CopyVariantsParams
-	movements []writeq.CopyStockMovementsParams
-}
-
-func (c copies) write(ctx context.Context, q *writeq.Queries) error {
-	if _, err := q.CopyProducts(ctx, c.products); err != nil {
-		return fmt.Errorf("copy products: %w", taken(err))
-	}
-	if _, err := q.CopyVariants(ctx, c.variants); err != nil {
-		return fmt.Errorf("copy variants: %w", taken(err))
-	}
-	if _, err := q.CopyStockMovements(ctx, c.movements); err != nil {
-		return fmt.Errorf("copy stock movements: %w", err)
-	}
-	return nil
-}
-
-func copyRows(batch []ImportProduct, categories map[id.ID]id.ID, now time.Time) (c copies, err error) {
-	for _, p := range batch {
-		if p.CreatedAt.IsZero() {
-			p.CreatedAt = now
-		}
-		row := summarize(p.Variants)
-		row.ID, row.CategoryID, row.Slug, row.Name = p.ID, categories[p.Category], p.Slug, p.Name
-		row.Description, row.Popularity = p.Description, int32(p.Popularity)
-		row.CreatedAt, row.UpdatedAt = p.CreatedAt, p.CreatedAt
-		if row.Options, err = json.Marshal(append([]Option{}, p.Options...)); err != nil {
-			return c, fmt.Errorf("options of %s: %w", p.Slug, err)
-		}
-		c.products = append(c.products, row)
-		for i, v := range p.Variants {
-			options, err := json.Marshal(nonNil(v.Options))
-			if err != nil {
-				return c, fmt.Errorf("options of %s: %w", v.SKU, err)
-			}
-			c.variants = append(c.variants, writeq.CopyVariantsParams{
-				ID: v.ID, ProductID: p.ID, Sku: v.SKU, Options: options, Price: v.Price,
-				StockQuantity: int32(v.Stock), Position: int32(i), CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt,
-			})
-			c.movements = append(c.movements, writeq.CopyStockMovementsParams{
-				ID: id.New(), VariantID: v.ID, Kind: "initial", Delta: int32(v.Stock), After: int32(v.Stock), Reason: "import",
-			})
-		}
-	}
-	return c, nil
-}
-
-// nonNil is for a variant without options: JSON null is no object.
-func nonNil(options map[string]string) map[string]string {
-	if options == nil {
-		return map[string]string{}
-	}
-	return options
-}
-
-// summarize computes what keep_product_summaries in migrations would. Where
-// they differ, the trigger has the last word and the load is only slower; tags
-// in an order that is not the database's are such a case.
-func summarize(variants []ImportVariant) writeq.CopyProductsParams {
-	row := writeq.CopyProductsParams{OptionTags: []string{}}
-	for _, v := range variants {
-		if row.PriceMin == nil || v.Price < *row.PriceMin {
-			row.PriceMin = &v.Price
-		}
-		if row.PriceMax == nil || v.Price > *row.PriceMax {
-			row.PriceMax = &v.Price
-		}
-		row.InStock = row.InStock || v.Stock > 0
-		for name, value := range v.Options {
-			row.OptionTags = append(row.OptionTags, OptionTag(name, value))
-		}
-	}
-	slices.Sort(row.OptionTags)
-	row.OptionTags = slices.Compact(row.OptionTags)
-	return row
-}
-
-// taken names the duplicate for the person who loads: an import is no request
-// of a stranger, so the row's values may be told.
-func taken(err error) error {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return err
-	}
-	switch pg.ConstraintName {
-	case "products_slug_key", "products_pkey", "variants_sku_key", "variants_pkey", "categories_slug_key", "categories_pkey":
-		return fmt.Errorf("%w: %s", ErrTaken, pg.Detail)
-	}
-	return err
 }

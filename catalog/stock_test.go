@@ -122,11 +122,37 @@ func locksInTheOrderOfIDs(t *testing.T, move func(q *writeq.Queries, order, late
 	later := id.Max
 	s.exec(t, `INSERT INTO variants (id, product_id, sku, options, price, stock_quantity)
 		SELECT $1, product_id, 'LATER', '{"size": "other"}', 1, 10 FROM variants WHERE id = $2`, later, first)
-	s.exec(t, "UPDATE variants SET version = version + 1 WHERE id = $1", first) // a row version behind the later id's
-	if !scan[bool](t, s, "SELECT l.ctid < f.ctid FROM variants l, variants f WHERE l.id = $1 AND f.id = $2", later, first) {
-		t.Fatal("the table holds the later id second, so the test shows nothing")
+	order := s.order(t)
+	s.waitsForTheFirst(t, "variants", first, later, func(q *writeq.Queries) error { return move(q, order, later, first) })
+}
+
+// Two cancelled orders of the same two products, which had sold out, in opposite order:
+// behind their variants they lock the products, and these in the order of their ids too.
+func TestRestockLocksProductsInTheOrderOfIDs(t *testing.T) {
+	t.Parallel()
+	s, a, b := newStockShop(t)
+	s.exec(t, "UPDATE variants SET stock_quantity = 0 WHERE product_id IN (SELECT product_id FROM variants WHERE id IN ($1, $2))", a, b)
+	product := func(variant id.ID) id.ID {
+		return scan[id.ID](t, s, "SELECT product_id FROM variants WHERE id = $1", variant)
+	}
+	first, later := product(a), product(b)
+	if first.String() > later.String() {
+		first, later = later, first
 	}
 	order := s.order(t)
+	s.waitsForTheFirst(t, "products", first, later, func(q *writeq.Queries) error {
+		return catalog.RestockTx(context.Background(), q, catalog.ReturnCancelled, []catalog.OrderLine{back(order, b, 1), back(order, a, 1)})
+	})
+}
+
+// waitsForTheFirst has a rival hold the row of the first id, and wants what moves stock
+// to wait for it without holding the later one, although its plan finds that first.
+func (s *shop) waitsForTheFirst(t *testing.T, table string, first, later id.ID, move func(*writeq.Queries) error) {
+	t.Helper()
+	s.exec(t, "UPDATE "+table+" SET version = version + 1 WHERE id = $1", first) // a row version behind the later id's
+	if !scan[bool](t, s, "SELECT l.ctid < f.ctid FROM "+table+" l, "+table+" f WHERE l.id = $1 AND f.id = $2", later, first) {
+		t.Fatal("the table holds the later id second, so the test shows nothing")
+	}
 	buyer, rival := s.Admin(t, s.Primary()), s.Admin(t, s.Primary())
 	begin := func(conn *pgx.Conn, sql string, args ...any) pgx.Tx {
 		t.Helper()
@@ -139,17 +165,15 @@ func locksInTheOrderOfIDs(t *testing.T, move func(q *writeq.Queries, order, late
 		}
 		return tx
 	}
-	held := begin(rival, "SELECT FROM variants WHERE id = $1 FOR UPDATE", first)
+	held := begin(rival, "SELECT FROM "+table+" WHERE id = $1 FOR UPDATE", first)
 	tx := begin(buyer, `SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_indexscan', 'enable_bitmapscan',
 		'enable_indexonlyscan', 'enable_hashjoin', 'enable_mergejoin']) AS name`)
 	done := make(chan error, 1)
-	go func() {
-		done <- move(writeq.New(tx), order, later, first)
-	}()
+	go func() { done <- move(writeq.New(tx)) }()
 	dbtest.Eventually(t, "the buyer waits for the rival", func() bool {
 		return scan[bool](t, s, "SELECT $1 = ANY (pg_blocking_pids($2))", rival.PgConn().PID(), buyer.PgConn().PID())
 	})
-	if n := scan[int](t, s, "SELECT count(*) FROM (SELECT FROM variants WHERE id = $1 FOR UPDATE SKIP LOCKED) free", later); n != 1 {
+	if n := scan[int](t, s, "SELECT count(*) FROM (SELECT FROM "+table+" WHERE id = $1 FOR UPDATE SKIP LOCKED) free", later); n != 1 {
 		t.Error("the later id is locked while the earlier one is waited for")
 	}
 	if err := held.Rollback(context.Background()); err != nil {

@@ -168,9 +168,9 @@ func (b *browser) click(t *testing.T, selector string) {
 	b.do(t, chromedp.Click(chromedp.CSS(selector)))
 }
 
-// startDemo runs "shop demo" until the test ends. It returns the address of the shop and
-// that of its live page with the key.
-func startDemo(t *testing.T) (shop, page string) {
+// startDemo runs "shop demo" until the test ends. It returns the address of the shop, that
+// of its live page with the key, and the folder of its servers.
+func startDemo(t *testing.T) (shop, page, dir string) {
 	t.Helper()
 	var out buffer
 	ctx, interrupt := context.WithCancel(context.Background())
@@ -190,5 +190,5 @@ func startDemo(t *testing.T) (shop, page string) {
 	dbtest.Started(t, "the demo tells its address", func() bool { return strings.Contains(out.String(), "Ctrl-C here") })
 	page = find(t, out.String(), `http://\S+/lab#key=\w+`)
 	shop, _, _ = strings.Cut(page, "/lab")
-	return shop, page
+	return shop, page, find(t, out.String(), `cluster pause --dir (\S+)`)
 }

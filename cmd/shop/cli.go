@@ -20,7 +20,7 @@ type cli struct {
 	Seed    seedCmd    `cmd:"" help:"Load a sample catalog, or one of your own."`
 	Check   checkCmd   `cmd:"" help:"Look at the servers: what replicates, how far, and what is wrong. Exit 0, 1 or 2 for GOOD, WARNING or CRITICAL."`
 	Cluster clusterCmd `cmd:"" help:"Run a local primary with standbys, and break it on purpose."`
-	Load    loadCmd    `cmd:"" help:"Ask a shop for a lot, measure what its clients see, and check what it promised."`
+	Load    loadCmd    `cmd:"" help:"Ask a shop for a lot, measure what its clients see, and check what it promised. Exit 1 if a promise was broken, 3 if one could not be checked."`
 }
 
 // warnings is the log of a command that talks to a person: what it has to say

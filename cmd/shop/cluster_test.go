@@ -18,6 +18,7 @@ import (
 
 // TestClusterVerbs drives a cluster the way a second terminal does.
 func TestClusterVerbs(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cfg := clusterConfig()
@@ -129,6 +130,7 @@ func TestChoose(t *testing.T) {
 // TestClusterPromoteRefusesTheLaggard: a commit that any one standby
 // acknowledged must not be promoted away.
 func TestClusterPromoteRefusesTheLaggard(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cfg := clusterConfig()
@@ -148,7 +150,7 @@ func TestClusterPromoteRefusesTheLaggard(t *testing.T) {
 	}
 	for _, step := range []func() error{
 		func() error { return run("stop replica-1") },
-		func() error { return plant(ctx, primary) },
+		func() error { return execOn(ctx, primary, "CREATE TABLE planted ()") },
 		func() error { return run("kill primary") },
 		func() error { return run("start replica-1") },
 	} {
@@ -164,18 +166,19 @@ func TestClusterPromoteRefusesTheLaggard(t *testing.T) {
 	}
 }
 
-func plant(ctx context.Context, n *pgcluster.Node) error {
+func execOn(ctx context.Context, n *pgcluster.Node, sql string) error {
 	conn, err := pgx.Connect(ctx, n.DSN("postgres"))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = conn.Exec(ctx, "CREATE TABLE planted ()")
+	_, err = conn.Exec(ctx, sql)
 	return err
 }
 
 // TestClusterUp holds a cluster and lets go of it when its context ends.
 func TestClusterUp(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	r, w := io.Pipe()

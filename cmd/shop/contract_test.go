@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -34,6 +36,11 @@ type contract struct {
 	// one check at a time: 64 clients that all check would starve the shop, which
 	// runs in the same process, until it takes its primary for dead.
 	one sync.Mutex
+
+	// right are the bodies that were found to be as declared. The same ones again, from
+	// the same operation with the same status and header, would be found the same: the
+	// tree of categories and the contract itself take longest, and do not change.
+	right map[[sha256.Size]byte]bool // guarded by one
 }
 
 var loadContract = sync.OnceValues(func() (*contract, error) {
@@ -49,7 +56,7 @@ var loadContract = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contract{doc: doc, mux: chi.NewMux()}
+	c := &contract{doc: doc, mux: chi.NewMux(), right: map[[sha256.Size]byte]bool{}}
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {
 			c.mux.Method(method, path, http.NotFoundHandler())
@@ -200,8 +207,12 @@ func (c *contract) check(t testing.TB, req *http.Request, a answer) {
 			ExcludeResponseBody: req.Method == http.MethodHead || a.status == http.StatusNotModified,
 		},
 	}
+	same := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %q %s", req.Method, pattern, a.status, a.header["Content-Type"], a.body))
+	input.Options.ExcludeResponseBody = input.Options.ExcludeResponseBody || c.right[same]
 	if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
 		fail("%v", err)
+	} else {
+		c.right[same] = true
 	}
 	if a.status < 400 && otherID.Match(a.body) {
 		fail("an id is no UUIDv7 in %.300s", a.body)

@@ -18,6 +18,7 @@ import (
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/pgcluster"
 	"example.com/leeway/internal/seed"
+	"example.com/leeway/internal/tracing"
 	"example.com/leeway/migrations"
 )
 
@@ -131,7 +132,7 @@ func (c *demoCmd) server(cluster *pgcluster.Cluster, adminKey string, app *app) 
 		return nil, err
 	}
 	// Refusals are what the live page is there to show; shoppers meet dozens a second.
-	s.requests = slog.New(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	s.requests = slog.New(tracing.Logs(slog.NewTextHandler(app.stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	return s, nil
 }
 

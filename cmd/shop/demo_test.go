@@ -13,6 +13,7 @@ import (
 
 	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/lab"
+	"example.com/leeway/internal/pgcluster"
 )
 
 // buffer is written by the program while the test reads it.
@@ -35,6 +36,7 @@ func (b *buffer) String() string {
 
 // The demo says what to try, what it says works, and nothing is left of it.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	var out buffer
 	ctx, interrupt := context.WithCancel(context.Background())
 	exit := make(chan int)
@@ -71,6 +73,19 @@ func TestDemo(t *testing.T) {
 			t.Errorf("shop cluster %s: exit %d, %s", verb, code, said.String())
 		}
 	}
+	// What fails by the shop's own fault is in its log, with the trace of the client.
+	cluster, err := pgcluster.Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := execOn(ctx, cluster.Nodes()[0], "REVOKE INSERT ON carts FROM shop_rw"); err != nil {
+		t.Fatal(err)
+	}
+	shop, trace := find(t, out.String(), `(http://\S+)/lab#key=`), strings.Repeat("a", 32)
+	a := send(t, "POST", shop+"/v1/carts", strings.NewReader(`{}`), "traceparent", "00-"+trace+"-"+strings.Repeat("1", 16)+"-01")
+	if failed := regexp.MustCompile(`level=ERROR msg="request failed" .*trace_id=` + trace); a.status != 500 || !failed.MatchString(out.String()) {
+		t.Errorf("POST /v1/carts: %d, and the log says\n%s", a.status, out.String())
+	}
 	interrupt()
 	if code := <-exit; code != 0 {
 		t.Errorf("exit %d after Ctrl-C:\n%s", code, out.String())
@@ -84,6 +99,7 @@ func TestDemo(t *testing.T) {
 // A folder that is kept is opened again with its orders and its catalog, and
 // the tour speaks of a product that is in it.
 func TestDemoReopensItsFolder(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	for parent := filepath.Dir(dir); parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
 		if err := os.Chmod(parent, 0o711); err != nil { // run by root, the servers are another user's

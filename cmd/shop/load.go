@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,7 @@ type loadCmd struct {
 }
 
 // Run asks the shop for a lot. Ctrl-C ends it early, and what there is is reported.
+// It exits with 1 if a promise was broken, and with 3 if one could not be checked.
 func (c *loadCmd) Run(ctx context.Context, app *app) error {
 	fmt.Fprintln(app.stderr, "reading the catalog")
 	report, err := load.Run(ctx, load.Plan{
@@ -55,7 +57,19 @@ func (c *loadCmd) Run(ctx context.Context, app *app) error {
 	if err := writeFile(c.Plot, report.Plot); err != nil {
 		return err
 	}
-	return report.Checks.Err()
+	return unchecked(report.Checks.Err(), app)
+}
+
+// uncheckedExit is not 1: a script may not take a shop that did not answer at the end for
+// one that broke a promise.
+const uncheckedExit = exitCode(3)
+
+func unchecked(err error, app *app) error {
+	if errors.Is(err, load.ErrUnchecked) {
+		fmt.Fprintln(app.stderr, "shop:", err)
+		return uncheckedExit
+	}
+	return err
 }
 
 // writeFile writes nothing if there is no path.

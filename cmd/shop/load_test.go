@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/leeway/internal/load"
@@ -47,6 +52,35 @@ func TestLoadOnARealShop(t *testing.T) {
 			}
 			read(t, files+".svg", func(raw []byte) error { return xml.Unmarshal(raw, &svg) })
 		})
+	}
+}
+
+// TestLoadThatCannotBeChecked: the back office that told every stock before tells none
+// afterwards. Its exit code is its own.
+func TestLoadThatCannotBeChecked(t *testing.T) {
+	b := newBackOffice(t)
+	address, err := url.Parse(b.back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told sync.Map
+	proxy := httputil.NewSingleHostReverseProxy(address)
+	back := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, again := told.LoadOrStore(r.URL.Path, true); again {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(back.Close)
+	var out, progress bytes.Buffer
+	code := run(t.Context(), []string{
+		"load", "hot", "--url", b.url, "--admin-url", back.URL, "--admin-key", canaryStock,
+		"--rate", "20", "--duration", "1s", "--warm-up", "0s",
+	}, &app{&out, &progress})
+	if code != 3 || !strings.Contains(out.String(), "COULD NOT BE CHECKED: oversell: the stock of 1 of 1 variants cannot be read") ||
+		strings.Contains(out.String(), "BROKEN") {
+		t.Errorf("exit code %d\n%s\n%s", code, &progress, &out)
 	}
 }
 

@@ -27,7 +27,7 @@ const interrupted = 130
 
 // run parses the arguments, runs the subcommand and returns the exit code: 0,
 // 1 for a failure, 2 for a mistake in the arguments, 130 after Ctrl-C; a subcommand
-// may have its own meaning for 1 and 2.
+// may have its own meaning for 1, 2 and 3.
 func run(ctx context.Context, args []string, app *app) int {
 	command, code, err := parse(ctx, args, app)
 	if err != nil || command == nil {

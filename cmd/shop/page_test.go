@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/pgcluster"
 )
 
 // node is the card of a server, and verb one of its buttons.
@@ -29,10 +31,11 @@ const bounds = `[...document.querySelectorAll("[data-bound]")].filter((c) => c.d
 // A person with a browser and a real demo: what is broken is seen, and mended again. One
 // demo for all of it; its servers are in order at the end of each part.
 func TestLivePage(t *testing.T) {
+	t.Parallel()
 	chromium(t) // before three servers are started
-	shop, page := startDemo(t)
+	shop, page, dir := startDemo(t)
 	t.Run("a lag", func(t *testing.T) { seeALag(t, shop, page) })
-	t.Run("a failover", func(t *testing.T) { seeAFailover(t, page) })
+	t.Run("a failover", func(t *testing.T) { seeAFailover(t, page, dir) })
 	t.Run("by keyboard on a phone", func(t *testing.T) { useTheKeyboard(t, page) })
 	t.Run("without the key", func(t *testing.T) { lookOnly(t, shop) })
 }
@@ -93,19 +96,24 @@ func drawn(chart string) string {
 }
 
 // The guided tour from its fifth step: the primary is lost, a replica promoted, the others
-// rejoin, and shoppers go on.
-func seeAFailover(t *testing.T, page string) {
+// rejoin, and shoppers go on. It is the replica that has received most, although it has
+// replayed less than the other.
+func seeAFailover(t *testing.T, page, dir string) {
 	b := open(t, page, desktop)
 	b.see(t, "shoppers are there, and the tour", `document.querySelector("#load").dataset.running === "true" && document.querySelector("#tour-place").textContent.includes("of 8")`)
 	for range 4 {
 		b.click(t, "#tour-next")
 	}
+	b.click(t, verb("replica-1", "pause"))
+	other := deafen(t, dir)
 	b.click(t, "[data-do=kill]")
 	b.see(t, "the primary is down", node("primary")+`.dataset.state === "down" && document.querySelector("[data-alarm=no_primary]")`)
 	b.ticked(t)
 	b.click(t, "#tour-next")
+	b.see(t, "the one that has received most is offered", `document.querySelector("[data-do=promote]").textContent.includes("replica-1")`)
 	b.click(t, "[data-do=promote]")
-	b.see(t, "one of the others is the primary", `["replica-1", "replica-2"].some((n) => document.querySelector("[data-node=" + n + "]").dataset.state === "primary")`)
+	b.see(t, "it is the primary", node("replica-1")+`.dataset.state === "primary"`)
+	dbtest.Do(t, other.Thaw)
 	b.ticked(t)
 	b.click(t, "#tour-next")
 	b.click(t, "[data-do=rejoin]")
@@ -116,6 +124,34 @@ func seeAFailover(t *testing.T, page string) {
 	b.click(t, "[data-do=stop]")
 	b.see(t, "the shoppers have gone", `document.querySelector("#load").dataset.running === "false"`)
 	b.clean(t)
+}
+
+// deafen has replica-2, which replays, receive no more while shoppers buy: less than
+// replica-1 has, which is paused.
+func deafen(t *testing.T, dir string) *pgcluster.Node {
+	t.Helper()
+	cluster, err := pgcluster.Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paused, other := cluster.Nodes()[1], cluster.Nodes()[2]
+	see := func(n *pgcluster.Node) pgcluster.Status {
+		st, err := n.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	dbtest.Eventually(t, "replica-1 is paused, and replica-2 replays more", func() bool {
+		st := see(paused)
+		return st.ReplayPaused && st.LSN < see(other).LSN
+	})
+	dbtest.Do(t, func(ctx context.Context) error { return other.FreezeProcess(ctx, pgcluster.WALReceiver) })
+	dbtest.Eventually(t, "replica-1 receives more", func() bool { return see(paused).Received > see(other).Received })
+	if p, o := see(paused), see(other); p.LSN >= o.LSN {
+		t.Fatalf("the one that has received %v has replayed %v, the other %v: the test shows nothing", p.Received, p.LSN, o.LSN)
+	}
+	return other
 }
 
 // ticked waits until the tour has seen all that its step asks to watch.

@@ -35,7 +35,7 @@ func TestScreenshots(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, page := startDemo(t)
+	_, page, _ := startDemo(t)
 	light := open(t, page, screen{width: 1360, height: 900, theme: "light"})
 	small := open(t, page, screen{width: 390, height: 844, theme: "light"})
 	take := func(b *browser, theme, name string) { b.picture(t, theme, filepath.Join(folder, name+".png")) }

@@ -21,6 +21,8 @@ import (
 	"example.com/leeway/internal/seed"
 )
 
+// Tests with servers of their own run in parallel, at the end: they wait more than they
+// work. The others share one cluster, and some break it.
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
 // shop is the whole program, served on a port of its own, over a catalog of 100

@@ -15,6 +15,7 @@ import (
 // docs/tour.sh, with the line that the demo prints for it: what a newcomer types works,
 // and shows what it says.
 func TestTour(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("%v: the tour cannot be shown to work without it; on Debian, apt-get install %s", err, program)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -84,65 +83,6 @@ func (w *world) killAt(ctx context.Context, at faults.Stage) error {
 		return err
 	}
 	return w.awaitReady(ctx, victim)
-}
-
-// noStandby: nobody confirms, so nothing new is accepted and nothing is shown that
-// nobody has; and the clients whose COMMIT waits hang up. Nothing cancels it.
-func noStandby(ctx context.Context, w *world) error {
-	primary := w.node("primary")
-	began := w.Record.Mark()
-	for _, n := range w.standbys() {
-		if err := n.FreezeProcess(ctx, pgcluster.WALReceiver); err != nil {
-			return err
-		}
-	}
-	frozen := w.Record.Mark()
-	visible, err := w.visibleOrders(ctx, primary, 100*time.Millisecond)
-	if err != nil {
-		return err
-	}
-	w.await(ctx, frozen, "clients hang up on a COMMIT", 2, unknown)
-	w.await(ctx, frozen, "checkouts are refused at once", 20, withCode("no_synchronous_standby"))
-	w.await(ctx, frozen, "browsing goes on", fewBrowse, isBrowsing)
-	again, err := w.visibleOrders(ctx, primary, 0)
-	if err != nil {
-		return err
-	}
-	w.expect("unreplicated", again == visible, "%d orders are visible that no standby has", again-visible)
-	cancels := int64(0)
-	for _, a := range w.Apps {
-		cancels += w.link(a, primary).Counts().CommitCancels // one for a read that took too long is no harm
-	}
-	w.expect("unreplicated", cancels == 0, "%d CancelRequests were sent for a COMMIT", cancels)
-	w.bit(int64(count(w.Record.Since(frozen), withCode("no_synchronous_standby"))))
-	w.expectQuickRefusals(frozen)
-	w.browsingWentOn(began)
-	healed := w.Record.Mark()
-	if err := each(w.standbys(), func(n *pgcluster.Node) error { return n.Thaw(ctx) }); err != nil {
-		return err
-	}
-	w.recovers(ctx, healed, "write", recoveredWrites, taken)
-	return nil
-}
-
-// expectQuickRefusals: half of those who were refused since m knew it soon.
-func (w *world) expectQuickRefusals(m mark) {
-	var took []time.Duration
-	for _, op := range w.Record.Since(m) {
-		if op.Code == "no_synchronous_standby" {
-			took = append(took, op.Return-op.Call)
-		}
-	}
-	slices.Sort(took)
-	if len(took) > 0 {
-		w.expect("behaviour", took[len(took)/2] < 250*time.Millisecond, "refusals took %v and more", took[len(took)/2])
-	}
-}
-
-// visibleOrders counts after a moment in which those that were confirmed come out.
-func (w *world) visibleOrders(ctx context.Context, n *pgcluster.Node, after time.Duration) (int64, error) {
-	time.Sleep(after) // not awaited: that nothing more comes cannot be seen sooner
-	return w.ask(ctx, n, "SELECT count(*) FROM orders")
 }
 
 // cancelledWait: somebody cancels COMMITs that wait for a standby. The server then

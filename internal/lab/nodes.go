@@ -17,6 +17,9 @@ type NodeState struct {
 	// answer.
 	Role   string `json:"role"`
 	Paused bool   `json:"paused"` // its replay
+	// Received is the LSN up to which a standby has flushed the log, replayed or not: who
+	// has received most has every order. Null of others.
+	Received *string `json:"received"`
 	// Stock is how many units there are on all shelves, as this server has it. The
 	// difference between two servers is what a stale read would have got wrong.
 	Stock *int64 `json:"stock"`
@@ -106,7 +109,8 @@ func (e *eye) ask(ctx context.Context, s *NodeState) (err error) {
 	recovering := false
 	err = e.conn.QueryRow(ctx, `SELECT pg_is_in_recovery(),
 		CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END,
-		(SELECT sum(stock_quantity) FROM variants)`).Scan(&recovering, &s.Paused, &s.Stock)
+		CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text END,
+		(SELECT sum(stock_quantity) FROM variants)`).Scan(&recovering, &s.Paused, &s.Received, &s.Stock)
 	s.Role = string(pgcluster.RolePrimary)
 	if recovering {
 		s.Role = string(pgcluster.RoleStandby)

@@ -19,24 +19,29 @@ import (
 //
 // It is for one goroutine.
 type Lean struct {
-	conn net.Conn
-	in   *bufio.Reader
-	body []byte
+	conn    net.Conn
+	in      *bufio.Reader
+	body    []byte
+	timeout time.Duration
+	until   time.Time // the deadline of conn
 }
 
 // leanTimeout is more than a request may take; see SHOP_REQUEST_TIMEOUT.
 const leanTimeout = 30 * time.Second
 
-// DialLean connects to host:port. The connection ends with ctx, and whoever waits for an
-// answer is woken.
+// DialLean connects to host:port within 30 s. The connection ends with ctx, and whoever
+// waits for an answer is woken.
 func DialLean(ctx context.Context, addr string) (*Lean, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	return dialLean(ctx, addr, leanTimeout)
+}
+
+func dialLean(ctx context.Context, addr string, timeout time.Duration) (*Lean, error) {
+	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
-	// One deadline for all of a run: to set it for each request costs a lock and a timer.
-	return &Lean{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}, nil
+	return &Lean{conn: conn, in: bufio.NewReaderSize(conn, 64<<10), timeout: timeout}, nil
 }
 
 // Close closes the connection.
@@ -54,9 +59,13 @@ type LeanAnswer struct {
 var errNoLength = errors.New("an answer without a Content-Length")
 
 // Do sends the request and reads the whole answer. The error is of the connection, which
-// is of no more use then; a status is never one.
+// is of no more use then; a status is never one. A shop that hangs is an error after 30 s,
+// and after 60 s at the latest.
 func (l *Lean) Do(request []byte) (LeanAnswer, error) {
 	var a LeanAnswer
+	if err := l.extend(); err != nil {
+		return a, err
+	}
 	if _, err := l.conn.Write(request); err != nil {
 		return a, err
 	}
@@ -99,6 +108,17 @@ func (l *Lean) Do(request []byte) (LeanAnswer, error) {
 	a.Body = l.body[start:]
 	_, err = io.ReadFull(l.in, a.Body)
 	return a, err
+}
+
+// extend leaves the next answer its time. To set the deadline costs a lock and a timer, so
+// one serves for as many requests as begin within a timeout.
+func (l *Lean) extend() error {
+	now := time.Now()
+	if l.until.Sub(now) >= l.timeout {
+		return nil
+	}
+	l.until = now.Add(2 * l.timeout)
+	return l.conn.SetDeadline(l.until)
 }
 
 // keep copies what the next read would overwrite. What was kept before stays where it

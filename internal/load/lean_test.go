@@ -2,12 +2,15 @@ package load_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,4 +156,49 @@ func TestAPacedLoopCountsTheWait(t *testing.T) {
 			t.Errorf("request %d, meant for %v, took %v and was answered %d", i, s.Meant, s.Took, s.Status)
 		}
 	}
+}
+
+// A shop that hangs ends the load with an error, and does not hold it for ever.
+func TestAPacedLoopLeavesAShopThatHangs(t *testing.T) {
+	hung := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
+	defer silent.Close()
+	defer close(hung)
+	for name, addr := range map[string]string{
+		"before it accepts": deaf(t),
+		"before it answers": silent.Listener.Addr().String(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // for ever
+			defer cancel()
+			_, err := load.Paced{
+				Addr: addr, Rate: 1000, Conns: 4, Duration: 10 * time.Millisecond, Timeout: 50 * time.Millisecond,
+				Next: func(int) []byte { return load.Request("GET", "/", "") },
+			}.Run(ctx)
+			timeout, ok := errors.AsType[net.Error](err)
+			if !ok || !timeout.Timeout() || ctx.Err() != nil {
+				t.Errorf("the load ended with %v", err)
+			}
+		})
+	}
+}
+
+// deaf is an address whose kernel takes one connection, and no second: nobody accepts.
+func deaf(t *testing.T) string {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		t.Cleanup(func() { syscall.Close(fd) })
+		err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	if err == nil {
+		err = syscall.Listen(fd, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint("127.0.0.1:", addr.(*syscall.SockaddrInet4).Port)
 }

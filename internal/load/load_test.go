@@ -131,6 +131,8 @@ type liar struct {
 	forgets     bool // does not know an order that was just placed
 	doubles     bool // makes another order of the same key
 	oversells   bool // sells what the ledger never lost
+	shuts       bool // its back office answers 503 once it has sold something
+	tires       bool // answers 503 to a checkout that it has answered before
 	limits      bool // answers 429 to who looks at an order: no lie, but no answer either
 	unavailable int32
 
@@ -151,6 +153,9 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"data":[{"slug":"tea","name":"Green tea","category":{"slug":"teas"}}],"page":{"next_cursor":null}}`)
 	case r.URL.Path == "/v1/products/tea":
 		fmt.Fprint(w, `{"variants":[{"id":"v1","availability":"in_stock"}]}`)
+	case strings.HasSuffix(r.URL.Path, "/stock-movements") && l.shuts && l.sold > 0:
+		w.WriteHeader(503)
+		fmt.Fprint(w, `{"code":"unavailable"}`)
 	case strings.HasSuffix(r.URL.Path, "/stock-movements"):
 		after := shelf - l.sold
 		if l.oversells {
@@ -178,6 +183,10 @@ func (l *liar) checkout(w http.ResponseWriter, cart string) {
 		l.unavailable--
 		w.WriteHeader(503)
 		fmt.Fprint(w, `{"code":"outcome_unknown"}`)
+		return
+	}
+	if l.orders[cart] != "" && l.tires {
+		w.WriteHeader(503)
 		return
 	}
 	if l.orders[cart] == "" || l.doubles {
@@ -243,6 +252,27 @@ func TestALimitBreaksNoPromise(t *testing.T) {
 	checks := runOn(t, &liar{limits: true}, Plan{Scenario: "hot", Rate: 50}).Checks
 	if err := checks.Err(); err != nil || checks.OwnReads != 0 {
 		t.Errorf("%v: %q, after %d reads", err, checks.Broken, checks.OwnReads)
+	}
+}
+
+// Nobody knows what a shop has kept that does not answer at the end. It broke nothing.
+func TestWhatCannotBeCheckedIsNotBroken(t *testing.T) {
+	t.Parallel()
+	for want, l := range map[string]*liar{
+		"oversell: the stock of 1 of 1 variants cannot be read": {shuts: true},
+		"one key, one order: no checkout":                       {tires: true},
+	} {
+		report := runOn(t, l, Plan{Scenario: "hot", Rate: 50})
+		err := report.Checks.Err()
+		if !errors.Is(err, ErrUnchecked) || errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %q", err, report.Checks.Broken)
+		}
+		var out bytes.Buffer
+		report.Print(&out)
+		if !strings.Contains(out.String(), "COULD NOT BE CHECKED: "+want) || strings.Contains(out.String(), "BROKEN") ||
+			strings.Contains(out.String(), "--admin-url") {
+			t.Errorf("printed\n%s", &out)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ type Paced struct {
 	Conns    int     // as many can wait for an answer at once
 	Duration time.Duration
 	Next     func(n int) []byte // renders the n-th request; called once for each n
+	// Timeout is how long a connection may take, and an answer at least, and at most twice
+	// that; 0 is 30 s.
+	Timeout time.Duration
 }
 
 // Sent is what came of one request.
@@ -27,7 +31,8 @@ type Sent struct {
 }
 
 // Run returns what came of all requests, in the order in which they were meant to be
-// sent, when ctx ends of those that were answered.
+// sent, when ctx ends of those that were answered. A shop that hangs is an error, of
+// which os.ErrDeadlineExceeded is a part.
 func (p Paced) Run(ctx context.Context) ([]Sent, error) {
 	all := make([]Sent, int(p.Rate*p.Duration.Seconds()))
 	var next atomic.Int64
@@ -48,7 +53,7 @@ func (p Paced) Run(ctx context.Context) ([]Sent, error) {
 
 // conn is one connection, which takes the next request whenever it is free.
 func (p Paced) conn(ctx context.Context, start time.Time, next *atomic.Int64, all []Sent) error {
-	conn, err := DialLean(ctx, p.Addr)
+	conn, err := dialLean(ctx, p.Addr, cmp.Or(p.Timeout, leanTimeout))
 	if err != nil {
 		return err
 	}

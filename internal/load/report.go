@@ -140,7 +140,7 @@ func (r *Report) printSources(out io.Writer) {
 
 func (r *Report) printChecks(out io.Writer) {
 	c := r.Checks
-	if c.OwnReads == 0 && c.Replays == 0 && c.Breaks == 0 && c.Unknown == 0 {
+	if c.OwnReads == 0 && c.Replays == 0 && c.Breaks == 0 && c.Unknown == 0 && len(c.Unchecked) == 0 {
 		fmt.Fprintln(out, "checks: nothing was bought, so there is nothing to check")
 		return
 	}
@@ -152,11 +152,14 @@ func (r *Report) printChecks(out io.Writer) {
 	switch {
 	case len(c.Ledger) > 0:
 		fmt.Fprintf(out, "        %d were sold of %d variants, whose stock fell by %d\n", sold, len(c.Ledger), fell)
-	default:
+	case c.Ledger == nil:
 		fmt.Fprintln(out, "        oversell was not checked: give --admin-url and --admin-key")
 	}
 	if c.Unknown > 0 {
 		fmt.Fprintf(out, "        of %d checkouts the outcome is not known\n", c.Unknown)
+	}
+	for _, what := range c.Unchecked {
+		fmt.Fprintf(out, "COULD NOT BE CHECKED: %s\n", what)
 	}
 	for _, broken := range c.Broken {
 		fmt.Fprintf(out, "BROKEN: %s\n", broken)

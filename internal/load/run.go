@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -86,13 +87,20 @@ func (r *runner) loop(ctx context.Context, start, end time.Time, progress func(S
 	}
 }
 
-// ErrBroken is the error of a run in which the shop broke a promise.
-var ErrBroken = errors.New("the shop broke a promise")
+// ErrBroken is the error of a run in which the shop broke a promise, ErrUnchecked of one
+// in which it is not known whether it did.
+var (
+	ErrBroken    = errors.New("the shop broke a promise")
+	ErrUnchecked = errors.New("a promise could not be checked")
+)
 
-// Err is ErrBroken with how often, or nil.
+// Err is ErrBroken with how often, else ErrUnchecked with what, or nil.
 func (c Checks) Err() error {
-	if c.Breaks == 0 {
-		return nil
+	switch {
+	case c.Breaks > 0:
+		return fmt.Errorf("%w %d times", ErrBroken, c.Breaks)
+	case len(c.Unchecked) > 0:
+		return fmt.Errorf("%w: %s", ErrUnchecked, strings.Join(c.Unchecked, "; "))
 	}
-	return fmt.Errorf("%w %d times", ErrBroken, c.Breaks)
+	return nil
 }

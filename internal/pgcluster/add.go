@@ -53,13 +53,10 @@ func (c *Cluster) nextName() string {
 }
 
 func (n *Node) join(ctx context.Context, primary *Node, roles map[string]Role) error {
-	if err := n.makeData(); err != nil {
-		return err
-	}
 	if err := primary.makeSlots(ctx); err != nil {
 		return err
 	}
-	if err := n.baseBackup(ctx, primary); err != nil {
+	if err := n.baseBackup(ctx, primary, n.data); err != nil {
 		return err
 	}
 	if err := n.launchOnFreePort(ctx, primary, true); err != nil {

@@ -32,7 +32,7 @@ func (c *Cluster) create(ctx context.Context) error {
 	roles := map[string]Role{}
 	for _, n := range c.Nodes() {
 		roles[n.name] = RoleStandby
-		if err := n.makeData(); err != nil {
+		if err := c.makeData(n.data); err != nil {
 			return err
 		}
 	}
@@ -94,12 +94,12 @@ func (c *Cluster) settle(ctx context.Context, primary *Node, standbys []*Node) e
 	return nil
 }
 
-// makeData makes the empty data folder, the servers' own.
-func (n *Node) makeData() error {
-	if err := os.Mkdir(n.data, 0o700); err != nil {
+// makeData makes an empty data folder, the servers' own.
+func (c *Cluster) makeData(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
-	return n.c.as.Own(n.data)
+	return c.as.Own(path)
 }
 
 func (n *Node) initdb(ctx context.Context) error {

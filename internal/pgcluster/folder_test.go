@@ -46,6 +46,36 @@ func TestKeptAndReopened(t *testing.T) {
 	waitFor(t, "the row", func() bool { return query[int](t, old, "postgres", "SELECT count(*) FROM planted") == 1 })
 }
 
+// TestReopenedAfterPromotionsThatNobodyWroteDown: whoever promoted died before cluster.json
+// could say so, twice, and the second time back to a node that the file names before others.
+// What was acknowledged is on the newest timeline alone.
+func TestReopenedAfterPromotionsThatNobodyWroteDown(t *testing.T) {
+	t.Parallel()
+	cfg := pgcluster.Config{Dir: filepath.Join(reachable(t), "kept"), Replicas: 2, InitSQL: "CREATE TABLE planted (what text)"}
+	for _, promoted := range []string{"replica-2", "replica-1"} {
+		c := start(t, cfg)
+		primary, err := c.Primary(ctx(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := node(t, c, promoted)
+		do(t, primary.Kill)
+		query[bool](t, next, "postgres", "SELECT pg_promote()") // and not Promote, which would write it down
+		execSQL(t, next, "postgres", "SET synchronous_commit = local; INSERT INTO planted VALUES ('"+promoted+"')")
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := start(t, cfg)
+	primary, err := again.Primary(ctx(t))
+	if err != nil || primary.Name() != "replica-1" {
+		t.Fatalf("reopened with primary %v, %v", primary, err)
+	}
+	if got := query[string](t, primary, "postgres", "SELECT string_agg(what, ',' ORDER BY what) FROM planted"); got != "replica-1,replica-2" {
+		t.Errorf("there is %q of what was acknowledged", got)
+	}
+}
+
 func TestModes(t *testing.T) {
 	t.Parallel()
 	c := start(t, pgcluster.Config{Replicas: 1})

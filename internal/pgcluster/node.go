@@ -226,6 +226,6 @@ func (n *Node) file(name string) string { return filepath.Join(n.data, name) }
 func (n *Node) slot() string { return strings.ReplaceAll(n.name, "-", "_") }
 
 func (n *Node) isStandbyOnDisk() bool {
-	_, err := os.Stat(n.file("standby.signal"))
+	_, err := os.Stat(n.file(standbySignal))
 	return err == nil
 }

@@ -106,34 +106,10 @@ func (n *Node) follow(ctx context.Context, primary *Node) error {
 	return err
 }
 
-// Rebuild makes the node a standby of the current primary by a new base backup,
-// whatever it has: also when its data is damaged, or gone. It returns when the node
-// streams.
-func (n *Node) Rebuild(ctx context.Context) error {
-	roles := map[string]Role{n.name: RoleStandby}
-	return n.verb(ctx, "rebuild", roles, func(ctx context.Context) error {
-		primary, err := n.c.Primary(ctx)
-		if err != nil {
-			return err
-		}
-		if primary == n {
-			return fmt.Errorf("it is the primary: promote another node first")
-		}
-		if err := primary.makeSlots(ctx); err != nil {
-			return err
-		}
-		if err := n.rebuild(ctx, primary); err != nil {
-			return err
-		}
-		n.leaveOthers(ctx, primary)
-		return nil
-	})
-}
-
 func (n *Node) rewind(ctx context.Context, primary *Node) error {
 	// After a crash pg_rewind first runs the server in single-user mode, which
 	// refuses a standby. Whatever happens, the node must not start as a primary.
-	if err := os.Remove(n.file("standby.signal")); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(n.file(standbySignal)); err != nil && !os.IsNotExist(err) {
 		return err
 	}
 	source := fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=postgres", primary.port, superuser)
@@ -142,22 +118,6 @@ func (n *Node) rewind(ctx context.Context, primary *Node) error {
 		return signalErr
 	}
 	return err
-}
-
-func (n *Node) rebuild(ctx context.Context, primary *Node) error {
-	if err := n.halt(ctx, syscall.SIGQUIT); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(n.data); err != nil {
-		return err
-	}
-	if err := n.makeData(); err != nil {
-		return err
-	}
-	if err := n.baseBackup(ctx, primary); err != nil {
-		return err
-	}
-	return n.startFollowing(ctx, primary)
 }
 
 // startFollowing starts a stopped standby and waits for its stream.
@@ -174,18 +134,10 @@ func (n *Node) startFollowing(ctx context.Context, primary *Node) error {
 	return n.waitStreaming(ctx, primary)
 }
 
-// baseBackup copies the primary into the node's empty data folder.
-func (n *Node) baseBackup(ctx context.Context, primary *Node) error {
-	err := n.c.run(ctx, n.c.passwords[replicator], "pg_basebackup", "-D", n.data,
-		"-h", "127.0.0.1", "-p", fmt.Sprint(primary.port), "-U", replicator,
-		"--slot", n.slot(), "--wal-method=stream", "--checkpoint=fast", "--no-sync")
-	if err != nil {
-		return err
-	}
-	return n.markStandby()
-}
+// standbySignal is the file that makes a server a standby when it starts.
+const standbySignal = "standby.signal"
 
-func (n *Node) markStandby() error { return n.c.as.writeFile(n.file("standby.signal"), "") }
+func (n *Node) markStandby() error { return n.c.as.writeFile(n.file(standbySignal), "") }
 
 // conninfo is how n reaches its primary.
 func (n *Node) conninfo(primary *Node) (string, error) {

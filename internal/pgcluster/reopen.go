@@ -60,13 +60,23 @@ func (n *Node) reopenStandby(ctx context.Context, primary *Node) error {
 	return err
 }
 
-// lastPrimary is the node that was promoted last. cluster.json says which; the
-// control files may not, see follow.
-func (c *Cluster) lastPrimary(st state) (*Node, error) {
-	var found *Node
+// lastPrimary is the node that was promoted last: of those that are no standbys, the one
+// whose log has the newest timeline. The log is there before standby.signal goes
+// (xlog.c, StartupXLOG), while cluster.json may not have heard of a promotion, names every
+// primary that never rejoined, and the control file may be as old, see follow. It decides
+// between two of the same timeline: both were promoted from the one before.
+func (c *Cluster) lastPrimary(st state) (found *Node, err error) {
+	var newest uint32
 	for i, n := range c.Nodes() {
-		if !n.isStandbyOnDisk() && (found == nil || st.Nodes[i].Role == RolePrimary) {
-			found = n
+		if n.isStandbyOnDisk() {
+			continue
+		}
+		timeline, err := n.newestLog()
+		if err != nil {
+			return nil, err
+		}
+		if found == nil || timeline > newest || timeline == newest && st.Nodes[i].Role == RolePrimary {
+			found, newest = n, timeline
 		}
 	}
 	if found == nil {

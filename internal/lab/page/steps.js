@@ -1,5 +1,6 @@
 // The steps of the tour: in a demo, where things can be broken, and elsewhere.
 import { list } from "./format.js";
+import { bytesOf } from "./model.js";
 
 const replicas = (model) => model.last().nodes.filter((n) => !n.primary && model.stateOf(n.name)?.role === "standby");
 const primary = (model) => model.last().nodes.find((n) => n.primary);
@@ -12,10 +13,14 @@ function strays(model) {
   return list.sort((a, b) => (a.state === "down") - (b.state === "down"));
 }
 
-/** The standby that has received most: another could lack an acknowledged order. */
+/** The standby that has received most, of those on the newest timeline, as shop cluster
+ * choose has it: another could lack an acknowledged order. One whose replay stands still
+ * may well have received most. */
 function heir(model) {
   if (primary(model)) return undefined;
-  return replicas(model).filter((n) => n.state !== "down").sort((a, b) => b.bytes - a.bytes)[0];
+  const received = (n) => bytesOf(model.stateOf(n.name).received) ?? 0;
+  return replicas(model).filter((n) => n.state !== "down")
+    .sort((a, b) => (b.timeline ?? 0) - (a.timeline ?? 0) || received(b) - received(a))[0];
 }
 
 const budget = (now, name) => now.view.budgets[name] / 1000;

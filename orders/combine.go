@@ -39,6 +39,8 @@ type combiner struct {
 	queue    []*ticket
 	underWay map[*ticket]bool
 	running  bool
+
+	ahead chan struct{} // of run alone: closed when the last batch it began is over
 }
 
 const (
@@ -52,8 +54,10 @@ const (
 
 func newCombiner(s *Store) *combiner {
 	heat := newHeat()
+	nobody := make(chan struct{})
+	close(nobody)
 	return &combiner{
-		store: s, heat: heat, underWay: map[*ticket]bool{},
+		store: s, heat: heat, underWay: map[*ticket]bool{}, ahead: nobody,
 		looks: lookout{db: s.db, policy: s.config.CartRead, heat: heat, deadline: lookDeadline},
 	}
 }
@@ -143,12 +147,12 @@ func (c *combiner) enqueue(t *ticket) (company, room bool) {
 		return false, false
 	}
 	c.queue = append(c.queue, t)
-	if c.running {
-		return true, true
+	if !c.running {
+		c.running = true
+		go c.run()
+		return len(c.underWay) > 0, true
 	}
-	c.running = true
-	go c.run()
-	return false, true
+	return true, true
 }
 
 // dequeue reports whether the ticket was still waiting, and takes it out.

@@ -34,15 +34,13 @@ func (t turn) await(ctx context.Context) error {
 // run works the queue off. A batch begins when the one ahead sends its COMMIT, and sends
 // its own after that is over: two are under way at most.
 func (c *combiner) run() {
-	ahead := make(chan struct{})
-	close(ahead)
 	for {
 		tickets, more := c.next()
 		switch {
 		case len(tickets) > 0:
-			ahead = c.start(tickets, ahead)
+			c.ahead = c.start(tickets, c.ahead)
 		case more:
-			<-ahead
+			<-c.ahead
 		default:
 			return
 		}

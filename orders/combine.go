@@ -25,11 +25,12 @@ import (
 // failure. What is not known after a COMMIT is known to none of them.
 //
 // It is first come, first served: there is no pause to let a batch grow. What arrives
-// while one batch commits is the next. A checkout that finds no place in the queue is
-// refused with ErrBusy; it waits no longer than its context.
+// while one batch works is the next, which begins when that one sends its COMMIT; see
+// turn. A checkout that finds no place in the queue is refused with ErrBusy; it waits no
+// longer than its context.
 //
-// One batch is under way at a time. Several processes have a combiner each, which
-// take turns at the row like any two checkouts.
+// Several processes have a combiner each, which take turns at the row like any two
+// checkouts.
 type combiner struct {
 	store *Store
 	heat  *heat
@@ -47,8 +48,9 @@ const (
 	// queueFactor bounds the queue, in batches: what stands at its end waits for so
 	// many commits, well below the deadline of a request.
 	queueFactor = 16
-	// batchDeadline ends a batch that waits for a lock of somebody else's; all of its
-	// checkouts then go alone.
+	// batchDeadline ends a batch that waits for its turn, or for a lock of somebody
+	// else's; all of its checkouts then go alone. It is below the
+	// idle_in_transaction_session_timeout of shop_rw.
 	batchDeadline = 5 * time.Second
 )
 

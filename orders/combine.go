@@ -32,9 +32,10 @@ import (
 // Several processes have a combiner each, which take turns at the row like any two
 // checkouts.
 type combiner struct {
-	store *Store
-	heat  *heat
-	looks lookout
+	store    *Store
+	heat     *heat
+	looks    lookout
+	deadline time.Duration // of a batch
 
 	mu       sync.Mutex
 	queue    []*ticket
@@ -59,7 +60,7 @@ func newCombiner(s *Store) *combiner {
 	nobody := make(chan struct{})
 	close(nobody)
 	return &combiner{
-		store: s, heat: heat, underWay: map[*ticket]bool{}, ahead: nobody,
+		store: s, heat: heat, deadline: batchDeadline, underWay: map[*ticket]bool{}, ahead: nobody,
 		looks: lookout{db: s.db, policy: s.config.CartRead, heat: heat, deadline: lookDeadline},
 	}
 }

@@ -103,7 +103,7 @@ func (c *combiner) finish(tickets []*ticket) {
 // work returns an outcome for each ticket. The batch's context is its own: no client
 // that leaves ends the others' transaction.
 func (c *combiner) work(tickets []*ticket, t turn) []outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), batchDeadline)
+	ctx, cancel := context.WithTimeout(context.Background(), c.deadline)
 	defer cancel()
 	sessions := make([]*fresh.Carrier, len(tickets))
 	for i, t := range tickets {

@@ -65,8 +65,9 @@ func (c *combiner) start(tickets []*ticket, ahead <-chan struct{}) (over chan st
 }
 
 // next takes the first tickets of the queue, as they came. Of two with one key or one
-// cart the later stays until the batch of the first is over, where it is a replay; more
-// reports that only such are left. When nobody is, run is over.
+// cart the later stays until the batch of the first is over, where it is a replay. more
+// reports that somebody is left, which of an empty batch can only be such; when nobody
+// is, run is over.
 func (c *combiner) next() (batch []*ticket, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,6 +23,7 @@ type batch struct {
 	q        *writeq.Queries
 	tickets  []*ticket
 	outcomes []outcome // beside tickets
+	turn     turn
 
 	carts  map[id.ID]openCart // of those that may be sold
 	drafts []draft            // of those that are
@@ -39,14 +40,14 @@ type openCart struct {
 // checkoutTogether returns an outcome for each ticket. On an error nothing was done,
 // except with fresh.ErrCommitUnknown. A panic is an error, too: each ticket will meet it
 // again alone, on its own request, where it is reported.
-func (s *Store) checkoutTogether(ctx context.Context, tickets []*ticket) (outcomes []outcome, err error) {
+func (s *Store) checkoutTogether(ctx context.Context, tickets []*ticket, t turn) (outcomes []outcome, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("checkout together: panic: %v", v)
 		}
 	}()
 	err = s.write(ctx, func(ctx context.Context, q *writeq.Queries) error {
-		b := batch{store: s, q: q, tickets: tickets, outcomes: make([]outcome, len(tickets))} // anew for each try
+		b := batch{store: s, q: q, tickets: tickets, outcomes: make([]outcome, len(tickets)), turn: t} // anew for each try
 		outcomes = b.outcomes
 		return b.run(ctx)
 	})
@@ -57,13 +58,20 @@ func (b *batch) run(ctx context.Context) error {
 	if err := b.begin(ctx); err != nil {
 		return err
 	}
+	if err := b.turn.await(ctx); err != nil {
+		return fmt.Errorf("wait for the batch ahead: %w", err)
+	}
 	if err := b.serve(ctx); err != nil {
 		return err
 	}
 	if err := b.place(ctx); err != nil {
 		return err
 	}
-	return b.settle(ctx)
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	b.turn.commit()
+	return nil
 }
 
 // open lists the tickets that nothing was decided for yet.

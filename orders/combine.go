@@ -25,34 +25,45 @@ import (
 // failure. What is not known after a COMMIT is known to none of them.
 //
 // It is first come, first served: there is no pause to let a batch grow. What arrives
-// while one batch commits is the next. A checkout that finds no place in the queue is
-// refused with ErrBusy; it waits no longer than its context.
+// while one batch works is the next, which begins when that one sends its COMMIT; see
+// turn. A checkout that finds no place in the queue is refused with ErrBusy; it waits no
+// longer than its context.
 //
-// One batch is under way at a time. Several processes have a combiner each, which
-// take turns at the row like any two checkouts.
+// Several processes have a combiner each, which take turns at the row like any two
+// checkouts.
 type combiner struct {
-	store *Store
-	heat  *heat
+	store    *Store
+	heat     *heat
+	looks    lookout
+	deadline time.Duration // of a batch
 
-	mu      sync.Mutex
-	queue   []*ticket
-	running bool
+	mu       sync.Mutex
+	queue    []*ticket
+	underWay map[*ticket]bool
+	running  bool
+
+	ahead chan struct{} // of run alone: closed when the last batch it began is over
 }
 
 const (
 	// queueFactor bounds the queue, in batches: what stands at its end waits for so
 	// many commits, well below the deadline of a request.
 	queueFactor = 16
-	// batchDeadline ends a batch that waits for a lock of somebody else's; all of its
-	// checkouts then go alone.
+	// batchDeadline ends a batch that waits for its turn, or for a lock of somebody
+	// else's; all of its checkouts then go alone. It is below the
+	// idle_in_transaction_session_timeout of shop_rw.
 	batchDeadline = 5 * time.Second
-	// hintDeadline ends the look into a cart, which takes a millisecond: behind visitors
-	// who have all connections to the replicas it would wait for as long as its request
-	// may, and that would be the end of a checkout.
-	hintDeadline = 250 * time.Millisecond
 )
 
-func newCombiner(s *Store) *combiner { return &combiner{store: s, heat: newHeat()} }
+func newCombiner(s *Store) *combiner {
+	heat := newHeat()
+	nobody := make(chan struct{})
+	close(nobody)
+	return &combiner{
+		store: s, heat: heat, deadline: batchDeadline, underWay: map[*ticket]bool{}, ahead: nobody,
+		looks: lookout{db: s.db, policy: s.config.CartRead, heat: heat, deadline: lookDeadline},
+	}
+}
 
 // HotHooks watch the checkouts that want something hot; a nil one is not called. They
 // are called from many goroutines, which wait for them.
@@ -62,6 +73,9 @@ type HotHooks struct {
 	Batch func(together, alone int)
 	// Full is told of each that found no place in the queue.
 	Full func()
+	// Failed is told why a shared transaction came to nothing. It tells of none whose
+	// COMMIT is in doubt: each of its checkouts returns that error.
+	Failed func(error)
 }
 
 // A ticket is a checkout that waits for its batch.
@@ -82,7 +96,7 @@ type outcome struct {
 
 // checkout goes alone unless the cart holds something hot.
 func (c *combiner) checkout(ctx context.Context, ask checkoutAsk) (Answer, error) {
-	if variants := c.hotCart(ctx, ask.at); variants != nil {
+	if variants := c.looks.into(ctx, ask.at.ID); variants != nil {
 		if answer, alone, err := c.join(ctx, ask, variants); !alone {
 			return answer, err
 		}
@@ -95,27 +109,6 @@ func (c *combiner) checkout(ctx context.Context, ask checkoutAsk) (Answer, error
 		c.heat.enter(lines)
 		entered = lines
 	})
-}
-
-// hotCart returns the variants in the cart, nil if none of them is hot. It asks a
-// replica, and only while anything is hot at all: this is a hint that the transaction
-// does not rely on, so whatever goes wrong here is not told.
-func (c *combiner) hotCart(ctx context.Context, at CartRef) []id.ID {
-	if !c.heat.any.Load() {
-		return nil
-	}
-	var token fresh.Position
-	if session := fresh.CarrierFrom(ctx); session != nil {
-		token, _ = session.Token()
-	}
-	ctx, cancel := context.WithTimeout(ctx, hintDeadline)
-	defer cancel()
-	apart := fresh.WithCarrier(ctx, fresh.NewCarrier(token)) // the answer does not come from this read
-	variants, err := c.store.db.Read(c.store.config.CartRead).CartVariants(apart, at.ID)
-	if err != nil || !c.heat.hot(variants) {
-		return nil
-	}
-	return variants
 }
 
 // join queues the checkout and waits for its batch.
@@ -157,12 +150,12 @@ func (c *combiner) enqueue(t *ticket) (company, room bool) {
 		return false, false
 	}
 	c.queue = append(c.queue, t)
-	if c.running {
-		return true, true
+	if !c.running {
+		c.running = true
+		go c.run()
+		return len(c.underWay) > 0, true
 	}
-	c.running = true
-	go c.run()
-	return false, true
+	return true, true
 }
 
 // dequeue reports whether the ticket was still waiting, and takes it out.
@@ -174,69 +167,4 @@ func (c *combiner) dequeue(t *ticket) bool {
 	}
 	c.queue = slices.DeleteFunc(c.queue, func(other *ticket) bool { return other == t })
 	return true
-}
-
-// run works batches off until none is left.
-func (c *combiner) run() {
-	for {
-		batch := c.next()
-		if batch == nil {
-			return
-		}
-		c.work(batch)
-	}
-}
-
-// next takes the first tickets of the queue, as they came; nil ends run. Of two with
-// one key the later stays for the next batch, where it is a replay.
-func (c *combiner) next() []*ticket {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var batch, rest []*ticket
-	keys, carts := map[keyID]bool{}, map[id.ID]bool{}
-	for _, t := range c.queue {
-		if len(batch) == c.store.config.HotBatch || keys[t.key.id()] || carts[t.at.ID] {
-			rest = append(rest, t)
-			continue
-		}
-		keys[t.key.id()], carts[t.at.ID] = true, true
-		t.taken = true
-		batch = append(batch, t)
-	}
-	c.queue = rest
-	c.running = len(batch) > 0
-	return batch
-}
-
-// work tells every ticket of the batch its outcome. The batch's context is its own:
-// no client that leaves ends the others' transaction.
-func (c *combiner) work(tickets []*ticket) {
-	ctx, cancel := context.WithTimeout(context.Background(), batchDeadline)
-	defer cancel()
-	sessions := make([]*fresh.Carrier, len(tickets))
-	for i, t := range tickets {
-		sessions[i] = t.session
-	}
-	shared := fresh.Share(sessions...)
-	outcomes, err := c.store.checkoutTogether(fresh.WithCarrier(ctx, shared), tickets)
-	together, alone := 0, 0
-	for i, t := range tickets {
-		o := outcome{alone: true}
-		switch {
-		case errors.Is(err, fresh.ErrCommitUnknown):
-			o = outcome{err: err}
-		case err == nil:
-			o = outcomes[i]
-		}
-		if o.alone {
-			alone++
-		} else {
-			together++
-		}
-		o.shared = shared
-		t.done <- o
-	}
-	if c.store.config.HotHooks.Batch != nil {
-		c.store.config.HotHooks.Batch(together, alone)
-	}
 }

@@ -1,6 +1,8 @@
 package orders
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,8 +75,8 @@ func (h *heat) leave(lines []catalog.StockLine) {
 	}
 }
 
-// hot reports whether one of the variants is hot, and forgets those that no longer are.
-func (h *heat) hot(variants []id.ID) bool {
+// variants are those that are hot; it forgets those that no longer are.
+func (h *heat) variants() []id.ID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -84,10 +86,5 @@ func (h *heat) hot(variants []id.ID) bool {
 		}
 	}
 	h.any.Store(len(h.until) > 0)
-	for _, v := range variants {
-		if _, hot := h.until[v]; hot {
-			return true
-		}
-	}
-	return false
+	return slices.Collect(maps.Keys(h.until))
 }

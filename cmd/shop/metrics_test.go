@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"example.com/leeway/db/fresh"
@@ -244,6 +247,16 @@ leeway_hot_batch_checkouts_count 2
 `)
 	if err := testutil.CollectAndCompare(o.batches, want); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestABatchThatFailsIsTold, and nothing of what was in it.
+func TestABatchThatFailsIsTold(t *testing.T) {
+	var said bytes.Buffer
+	s := &server{log: slog.New(slog.NewTextHandler(&said, nil))}
+	s.ordersConfig().HotHooks.Failed(fmt.Errorf("settle: %w", &pgconn.PgError{Code: "22021", Message: "invalid byte in ada@example.com"}))
+	if line := said.String(); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "settle: SQLSTATE 22021") || strings.Contains(line, "ada") {
+		t.Errorf("the log has %q", line)
 	}
 }
 

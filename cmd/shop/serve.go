@@ -138,6 +138,9 @@ func (s *server) ordersConfig() orders.Config {
 	config.Currency = s.Currency
 	config.PaymentWindow = s.PaymentWindow
 	config.HotBatch, config.HotHooks = s.HotBatch, s.observer.hotHooks()
+	config.HotHooks.Failed = func(err error) {
+		s.log.Warn("a batch of checkouts failed; each of them goes alone", "error", web.ErrorText(err))
+	}
 	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }

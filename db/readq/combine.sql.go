@@ -11,24 +11,35 @@ import (
 	"example.com/leeway/internal/id"
 )
 
-const cartVariants = `-- name: CartVariants :many
-SELECT variant_id FROM cart_lines WHERE cart_id = $1
+const hotCarts = `-- name: HotCarts :many
+SELECT cart_id, variant_id FROM cart_lines
+WHERE cart_id = ANY ($1::uuid[]) AND variant_id = ANY ($2::uuid[])
 `
 
-// A hint which way a checkout should go; the transaction looks again.
-func (q *Queries) CartVariants(ctx context.Context, cartID id.ID) ([]id.ID, error) {
-	rows, err := q.db.Query(ctx, cartVariants, cartID)
+type HotCartsParams struct {
+	CartIds    []id.ID
+	VariantIds []id.ID
+}
+
+type HotCartsRow struct {
+	CartID    id.ID
+	VariantID id.ID
+}
+
+// A hint which way checkouts should go; their transactions look again.
+func (q *Queries) HotCarts(ctx context.Context, arg HotCartsParams) ([]HotCartsRow, error) {
+	rows, err := q.db.Query(ctx, hotCarts, arg.CartIds, arg.VariantIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []id.ID{}
+	items := []HotCartsRow{}
 	for rows.Next() {
-		var variant_id id.ID
-		if err := rows.Scan(&variant_id); err != nil {
+		var i HotCartsRow
+		if err := rows.Scan(&i.CartID, &i.VariantID); err != nil {
 			return nil, err
 		}
-		items = append(items, variant_id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

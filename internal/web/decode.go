@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func Unmarshal(body []byte, v any) error {
 		return fmt.Errorf("web: Unmarshal into %T, want a pointer", v)
 	}
 	var s shape
-	if strings.TrimSpace(string(body)) == "null" {
+	if string(bytes.TrimSpace(body)) == "null" {
 		s.add("", "wrong_type", "must not be null")
 	} else {
 		s.value(body, target.Elem(), "")

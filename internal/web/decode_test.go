@@ -33,6 +33,7 @@ type payload struct {
 	Options map[string]string `json:"options"`
 	At      time.Time         `json:"at"`
 	Free    json.RawMessage   `json:"free"`
+	Amount  json.Number       `json:"amount"`
 	Hidden  string            `json:"-"`
 }
 
@@ -67,6 +68,7 @@ func TestUnmarshalFaults(t *testing.T) {
 		{`{"options":{"a":1}}`, "wrong_type", "/options/a"},
 		{`{"options":{"a":"1","a":"2"}}`, "duplicate_field", "/options/a"},
 		{`{"at":"yesterday"}`, "wrong_type", "/at"},
+		{`{"amount":"many"}`, "wrong_type", "/amount"},
 	}
 	for _, tt := range tests {
 		var v payload

@@ -128,7 +128,7 @@ func (rn *Renderer) record(req *http.Request, p *Problem, err error, started boo
 		slog.Int("status", p.Status),
 		slog.String("code", p.Code),
 		slog.Bool("answer_started", started),
-		slog.String("error", errorText(err)))
+		slog.String("error", ErrorText(err)))
 }
 
 // aboutNobody are the classes of SQLSTATEs (PostgreSQL manual, appendix A) whose
@@ -136,9 +136,9 @@ func (rn *Renderer) record(req *http.Request, p *Problem, err error, started boo
 // connections, constraints, the state of transactions, roles, resources, names.
 var aboutNobody = []string{"08", "23", "25", "28", "3D", "40", "42", "53", "55", "57", "58"}
 
-// errorText is the text of an error without what a client may have sent: the message
+// ErrorText is the text of an error without what a client may have sent: the message
 // of any other error of the database, such as one about data (22), may quote it.
-func errorText(err error) string {
+func ErrorText(err error) string {
 	text := err.Error()
 	var said interface {
 		error

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"example.com/leeway/internal/id"
 )
@@ -22,6 +23,7 @@ type shape struct{ errs []FieldError }
 var (
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	number          = reflect.TypeFor[json.Number]() // a string that need not take any
 )
 
 func (s *shape) add(pointer, code, detail string) {
@@ -52,6 +54,8 @@ func (s *shape) value(raw json.RawMessage, t reflect.Type, pointer string) {
 		s.object(raw, nil, t.Elem(), pointer)
 	case t.Kind() == reflect.Slice && !bytesLike, t.Kind() == reflect.Array:
 		s.array(raw, t, pointer)
+	case t.Kind() == reflect.String && raw[0] == '"' && t != number:
+		// Fits, whatever it is: nine of ten leaves.
 	default:
 		s.leaf(raw, t, pointer)
 	}
@@ -129,9 +133,15 @@ func (s *shape) open(dec *json.Decoder, delim json.Delim, nullable bool, want, p
 	return true
 }
 
+// fieldsOf has what fieldTypes found out, by reflect.Type: as many as there are in the program.
+var fieldsOf sync.Map
+
 // fieldTypes maps the JSON names of t to their types. VisibleFields also lists
 // what embedded structs promote.
 func fieldTypes(t reflect.Type) map[string]reflect.Type {
+	if fields, ok := fieldsOf.Load(t); ok {
+		return fields.(map[string]reflect.Type)
+	}
 	fields := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {
 		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -143,6 +153,7 @@ func fieldTypes(t reflect.Type) map[string]reflect.Type {
 		}
 		fields[tag] = f.Type
 	}
+	fieldsOf.Store(t, fields)
 	return fields
 }
 

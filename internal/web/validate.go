@@ -37,10 +37,12 @@ func (v *Validator) Multiline(s, pointer string, lo, hi int) {
 
 func (v *Validator) text(s, pointer string, lo, hi int, clean bool) {
 	v.Check(clean, pointer, "invalid_text", "must be UTF-8 without control characters")
-	v.Check(utf8.RuneCountInString(strings.TrimSpace(s)) >= lo, pointer, "too_short",
-		"must have at least "+strconv.Itoa(lo)+" characters")
-	v.Check(utf8.RuneCountInString(s) <= hi, pointer, "too_long",
-		"must have at most "+strconv.Itoa(hi)+" characters")
+	if utf8.RuneCountInString(strings.TrimSpace(s)) < lo {
+		v.Check(false, pointer, "too_short", "must have at least "+strconv.Itoa(lo)+" characters")
+	}
+	if utf8.RuneCountInString(s) > hi {
+		v.Check(false, pointer, "too_long", "must have at most "+strconv.Itoa(hi)+" characters")
+	}
 }
 
 // Err is nil or a 422 invalid_body with everything collected.

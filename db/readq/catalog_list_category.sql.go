@@ -49,8 +49,8 @@ type CategoryNewestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -149,8 +149,8 @@ type ProductsInCategoryByNameRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -244,8 +244,8 @@ type ProductsInCategoryCheapestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -339,8 +339,8 @@ type ProductsInCategoryDearestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -434,8 +434,8 @@ type ProductsInCategoryNewestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string

@@ -26,6 +26,13 @@ func (f Filter) isZero() bool {
 	return f.Category == "" && f.PriceMin == nil && f.PriceMax == nil && f.InStock == nil && len(f.Options) == 0
 }
 
+// isCategory reports whether f is a category and nothing else.
+func (f Filter) isCategory() bool {
+	rest := f
+	rest.Category = ""
+	return f.Category != "" && rest.isZero()
+}
+
 // OptionTag is how products.option_tags writes an option's value.
 func OptionTag(name, value string) string { return name + ":" + value }
 

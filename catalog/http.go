@@ -66,7 +66,8 @@ func (h handlers) products(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.SendList(w, r, products, query.Limit, next)
+	web.NextLink(w, r, next)
+	return web.JSON(w, http.StatusOK, productList{Data: products, Page: web.NewPage(query.Limit, next)})
 }
 
 func (h handlers) product(w http.ResponseWriter, r *http.Request) error {

@@ -40,11 +40,15 @@ func (s *Store) Products(ctx context.Context, q ListQuery) ([]Summary, string, e
 }
 
 // listPage picks the statement for what is asked; see queries/read for why
-// there are three families of them.
+// there are three families of them, and two that take no filters.
 func (s *Store) listPage(ctx context.Context, f Filter, c cursor, rows int) ([]Summary, error) {
 	q := s.db.Read(s.config.Browse.Bookmarked())
 	options := f.optionParams()
 	switch {
+	case c.sort == Newest && f.isCategory():
+		p := readq.CategoryNewestParams{Category: f.Category, AfterKey: c.key, AfterID: c.id, MaxRows: int32(rows)}
+		r, err := q.CategoryNewest(ctx, p)
+		return summaries(s, r, err)
 	case f.Category != "":
 		return s.listCategory(ctx, q, c.sort, readq.ProductsInCategoryNewestParams{
 			Category: f.Category, AfterKey: c.key, AfterID: c.id,
@@ -107,7 +111,7 @@ func (s *Store) listCategory(
 
 // anyListRow is each of the row types that convert to listRow.
 type anyListRow interface {
-	readq.ProductsNewestRow |
+	readq.ProductsNewestRow | readq.CategoryNewestRow |
 		readq.ProductsFilteredNewestRow | readq.ProductsFilteredCheapestRow |
 		readq.ProductsFilteredDearestRow | readq.ProductsFilteredByNameRow |
 		readq.ProductsInCategoryNewestRow | readq.ProductsInCategoryCheapestRow |

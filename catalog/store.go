@@ -130,7 +130,7 @@ type listRow = readq.ProductsNewestRow
 func (s *Store) summary(r listRow) Summary {
 	return Summary{
 		ID: r.ID, Slug: r.Slug, Name: r.Name,
-		PriceRange: PriceRange{s.money(deref(r.PriceMin)), s.money(deref(r.PriceMax))},
+		PriceRange: PriceRange{s.money(r.PriceMin), s.money(r.PriceMax)},
 		InStock:    r.InStock,
 		Category:   CategoryRef{r.CategorySlug, r.CategoryName},
 		CreatedAt:  r.CreatedAt.UTC(),
@@ -138,11 +138,3 @@ func (s *Store) summary(r listRow) Summary {
 }
 
 func (s *Store) money(amount int64) Money { return Money{amount, s.config.Currency} }
-
-// deref is for columns that no listed product leaves NULL.
-func deref(n *int64) int64 {
-	if n == nil {
-		return 0
-	}
-	return *n
-}

@@ -72,8 +72,8 @@ type ProductBySlugRow struct {
 	Name           string
 	Description    string
 	Options        []byte
-	PriceMin       *int64
-	PriceMax       *int64
+	PriceMin       int64
+	PriceMax       int64
 	InStock        bool
 	Version        int64
 	CreatedAt      time.Time

@@ -45,8 +45,8 @@ type ProductsFilteredByNameRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -127,8 +127,8 @@ type ProductsFilteredCheapestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -209,8 +209,8 @@ type ProductsFilteredDearestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -291,8 +291,8 @@ type ProductsFilteredNewestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string
@@ -365,8 +365,8 @@ type ProductsNewestRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string

@@ -264,8 +264,8 @@ type SearchPageRow struct {
 	ID           id.ID
 	Slug         string
 	Name         string
-	PriceMin     *int64
-	PriceMax     *int64
+	PriceMin     int64
+	PriceMax     int64
 	InStock      bool
 	CreatedAt    time.Time
 	CategorySlug string

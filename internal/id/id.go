@@ -7,6 +7,7 @@
 package id
 
 import (
+	"encoding/hex"
 	"errors"
 
 	"github.com/google/uuid"
@@ -47,6 +48,15 @@ func (i ID) IsZero() bool { return i == ID{} }
 
 // MarshalText implements encoding.TextMarshaler, for JSON.
 func (i ID) MarshalText() ([]byte, error) { return uuid.UUID(i).MarshalText() }
+
+// AppendText implements encoding.TextAppender. The error is always nil.
+func (i ID) AppendText(b []byte) ([]byte, error) {
+	b = append(hex.AppendEncode(b, i[:4]), '-')
+	b = append(hex.AppendEncode(b, i[4:6]), '-')
+	b = append(hex.AppendEncode(b, i[6:8]), '-')
+	b = append(hex.AppendEncode(b, i[8:10]), '-')
+	return hex.AppendEncode(b, i[10:]), nil
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler, for JSON.
 func (i *ID) UnmarshalText(text []byte) (err error) {

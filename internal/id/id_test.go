@@ -44,6 +44,14 @@ func TestNewOnlyIncreases(t *testing.T) {
 	}
 }
 
+func TestAppendText(t *testing.T) {
+	t.Parallel()
+	v := id.New()
+	if got, err := v.AppendText([]byte("id ")); err != nil || string(got) != "id "+v.String() {
+		t.Errorf("%s, %v; want %s behind what was there", got, err, v)
+	}
+}
+
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	want := map[id.ID]id.ID{id.New(): id.New()} // as a key and as a value

@@ -40,7 +40,9 @@ func encode(v any, use func(body []byte) error) error {
 			encoders.Put(e)
 		}
 	}()
-	if err := e.json.Encode(v); err != nil {
+	if a, ok := v.(Appender); ok {
+		e.buf.Write(append(a.AppendJSON(e.buf.AvailableBuffer()), '\n'))
+	} else if err := e.json.Encode(v); err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	return use(e.buf.Bytes())

@@ -25,6 +25,9 @@ type Query struct {
 // would otherwise silently widen the answer. It does not go through
 // r.URL.Query, which drops what it cannot parse.
 func ParseQuery(r *http.Request, names ...string) (*Query, error) {
+	if r.URL.RawQuery == "" {
+		return &Query{}, nil // of most pages
+	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, &Problem{

@@ -60,7 +60,7 @@ func (w *wire) sendAll(ctx context.Context, todo steps, reads []*lease) {
 	answers := w.conn.PgConn().ExecBatch(ctx, &batch)
 	err := w.receive(answers, todo, reads)
 	if closeErr := answers.Close(); err == nil {
-		failAll(reads, closeErr)
+		_ = failAll(reads, closeErr)
 	}
 }
 

@@ -251,7 +251,7 @@ func TestRowsKeepTypesAndNulls(t *testing.T) {
 	b := setup(t)
 	ctx, _ := session(t, fresh.Position{})
 	rows, err := b.router.Reader(fresh.Session()).Query(ctx,
-		"SELECT i, CASE WHEN i = 2 THEN NULL ELSE repeat('x', i) END, ARRAY[i, i + 1], '' FROM generate_series(1, 3) AS i WHERE i > $1", 0)
+		"SELECT i, CASE WHEN i = 2 THEN NULL ELSE repeat('x', i) END, ARRAY[i, i + 1], '', repeat('ö', i) FROM generate_series(1, 3) AS i WHERE i > $1", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,16 +260,25 @@ func TestRowsKeepTypesAndNulls(t *testing.T) {
 		Text  *string
 		List  []int32
 		Empty string
+		Whole string
 	}
 	got, err := pgx.CollectRows(rows, pgx.RowToStructByPos[line])
 	if err != nil || len(got) != 3 {
 		t.Fatal(got, err)
 	}
-	if got[1].Text != nil || *got[2].Text != "xxx" || got[2].List[1] != 4 || got[0].Empty != "" {
+	if got[1].Text != nil || *got[2].Text != "xxx" || got[2].List[1] != 4 || got[0].Empty != "" ||
+		got[0].Whole != "ö" || got[1].Whole != "öö" || got[2].Whole != "ööö" {
 		t.Errorf("rows came out as %+v", got)
 	}
 	if err := b.router.Reader(fresh.Session()).QueryRow(ctx, "SELECT 1, 2").Scan(new(int)); err == nil {
 		t.Error("two columns were scanned into one destination")
+	}
+	null, err := b.router.Reader(fresh.Session()).Query(ctx, "SELECT NULL::text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pgx.CollectRows(null, pgx.RowTo[string]); err == nil {
+		t.Error("a NULL was scanned into a string")
 	}
 }
 

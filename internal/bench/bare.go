@@ -19,13 +19,13 @@ const answerVerb = "answer"
 
 // answerBytes serves so many bytes of JSON at any path, by net/http alone, until its
 // standard input ends. It says where.
-func answerBytes(size string) error {
+func answerBytes(ctx context.Context, size string) error {
 	n, err := strconv.Atoi(size)
 	if err != nil {
 		return err
 	}
 	body := append(append([]byte{'"'}, bytes.Repeat([]byte{'x'}, max(0, n-2))...), '"')
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func askForPages(t *testing.T, q *readq.Queries, in catalog.Import) {
 	list, err := q.ProductsNewest(t.Context(), readq.ProductsNewestParams{AfterKey: "infinity", AfterID: id.Max, MaxRows: largest})
 	found(len(list), largest, err)
 	category, err := q.CategoryNewest(t.Context(), readq.CategoryNewestParams{
-		Category: in.Categories[0].Slug, AfterKey: "infinity", AfterID: id.Max, MaxRows: rows,
+		Category: in.Categories[0].Slug, AfterKey: "infinity", AfterID: id.Max, MaxRows: largest,
 	})
 	found(len(category), rows, err)
 	product, err := q.ProductBySlug(t.Context(), in.Products[0].Slug)

@@ -109,7 +109,7 @@ func TestABatchThatFailsEarlyKeepsItsTurn(t *testing.T) {
 }
 
 // TestTwinsAreNeverUnderWayAtOnce: who has the key or the cart of a checkout that is
-// under way waits until that is over, and keeps nobody else.
+// under way waits until that is over, and keeps nobody else in the queue.
 func TestTwinsAreNeverUnderWayAtOnce(t *testing.T) {
 	t.Parallel()
 	ticketFor := func(key string, cart id.ID) *ticket {

@@ -29,7 +29,7 @@ type Config struct {
 	Nodes []NodeConfig
 
 	ReadConns     int32 // connections for reads, per replica: 16
-	SharedConns   int32 // connections for reads that share (Policy.Shared), per replica: as many as processors, at least 2
+	SharedConns   int32 // connections for reads that share (Policy.Shared), per replica: as many as processors, from 2 to 4
 	WriteConns    int32 // connections for transactions on the primary: 16
 	FallbackConns int32 // cap on concurrent reads of the primary: 4; with one node, as ReadConns
 
@@ -69,7 +69,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	setDefault(&c.ReadConns, 16)
-	setDefault(&c.SharedConns, max(2, int32(runtime.GOMAXPROCS(0))))
+	setDefault(&c.SharedConns, int32(min(max(2, runtime.GOMAXPROCS(0)), 4)))
 	setDefault(&c.WriteConns, 16)
 	if len(c.Nodes) == 1 {
 		setDefault(&c.FallbackConns, c.ReadConns) // nothing falls back: all reads are here

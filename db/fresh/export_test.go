@@ -1,5 +1,7 @@
 package fresh
 
+import "time"
+
 // RuleCodes lists the codes and classes of the table, for a test that none is
 // without a case.
 func RuleCodes() []string {
@@ -8,4 +10,11 @@ func RuleCodes() []string {
 		codes = append(codes, r.code)
 	}
 	return codes
+}
+
+// LimitTrips sets how long a shared message may take.
+func LimitTrips(r *Router, limit time.Duration) {
+	for _, n := range r.nodes {
+		n.trips.limit = limit
+	}
 }

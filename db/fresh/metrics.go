@@ -95,6 +95,8 @@ func (r *Router) gauges() []prometheus.Collector {
 				func() float64 { return float64(n.trips.made.Load()) }),
 			nodeCounter(n, "leeway_trip_reads_total", "Reads that were taken along in one.",
 				func() float64 { return float64(n.trips.carried.Load()) }),
+			nodeCounter(n, "leeway_trip_skips_total", "Reads in them that had no answer for what another had done, and went again.",
+				func() float64 { return float64(n.trips.skipped.Load()) }),
 			nodeGauge(n, "leeway_node_primary", "1 for the node that transactions go to.",
 				func() float64 { primary, _ := r.currentPrimary(); return oneIf(primary == n) }))
 	}

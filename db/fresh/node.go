@@ -56,7 +56,7 @@ func newNode(ctx context.Context, nc NodeConfig, c Config) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.trips = &trips{pool: shared, width: int(c.SharedConns)}
+	n.trips = &trips{pool: shared, width: int(c.SharedConns), limit: tripTimeout}
 	if n.fallback, err = n.newPool(ctx, nc.ReadDSN, "leeway-fallback", c.FallbackConns); err != nil {
 		return nil, err
 	}

@@ -30,15 +30,15 @@ import (
 // The functions run one at a time, as coroutines: each up to its statement, and when all
 // have been sent each to its end. They need no locks among themselves.
 func Together(ctx context.Context, functions ...func(context.Context) error) (err error) {
-	if ctx.Value(seatKey{}) != nil {
+	if ctx.Value(slotKey{}) != nil {
 		return errSentTwice // it would be sent at once, before those that wait
 	}
-	var t trip
+	var m message
 	var waiting []func() error
 	for _, function := range functions {
 		var err error
 		next, stop := iter.Pull(func(pause func(struct{}) bool) {
-			err = function(context.WithValue(ctx, seatKey{}, &seat{trip: &t, pause: pause}))
+			err = function(context.WithValue(ctx, slotKey{}, &slot{message: &m, pause: pause}))
 		})
 		defer stop() // who has not been sent learns it
 		if _, waits := next(); waits {
@@ -50,8 +50,8 @@ func Together(ctx context.Context, functions ...func(context.Context) error) (er
 	if len(waiting) == 0 {
 		return nil
 	}
-	t.answers = t.conn.SendBatch(ctx, &t.batch)
-	defer func() { err = cmp.Or(err, t.answers.Close()) }()
+	m.answers = m.conn.SendBatch(ctx, &m.batch)
+	defer func() { err = cmp.Or(err, m.answers.Close()) }()
 	for _, finish := range waiting {
 		if err := finish(); err != nil {
 			return err
@@ -65,33 +65,33 @@ var (
 	errNotSent   = errors.New("fresh: not sent, since another function of Together failed first")
 )
 
-// A trip is what goes to the server at once.
-type trip struct {
+// A message is what goes to the server at once.
+type message struct {
 	conn    *pgx.Conn
 	batch   pgx.Batch
 	answers pgx.BatchResults
 }
 
-// A seat is that of one function.
-type seat struct {
-	trip  *trip
-	pause func(struct{}) bool // returns when the answers are there, or false if there will be none
-	taken bool
+// A slot is that of one function.
+type slot struct {
+	message *message
+	pause   func(struct{}) bool // returns when the answers are there, or false if there will be none
+	taken   bool
 }
 
-type seatKey struct{}
+type slotKey struct{}
 
 // wait queues the statement and returns the answers, of which this function's is next.
-func (s *seat) wait(conn *pgx.Conn, sql string, args []any) (pgx.BatchResults, error) {
-	if s.taken || s.trip.conn != nil && s.trip.conn != conn {
+func (s *slot) wait(conn *pgx.Conn, sql string, args []any) (pgx.BatchResults, error) {
+	if s.taken || s.message.conn != nil && s.message.conn != conn {
 		return nil, errSentTwice
 	}
-	s.taken, s.trip.conn = true, conn
-	s.trip.batch.Queue(sql, args...)
+	s.taken, s.message.conn = true, conn
+	s.message.batch.Queue(sql, args...)
 	if !s.pause(struct{}{}) {
 		return nil, errNotSent
 	}
-	return s.trip.answers, nil
+	return s.message.answers, nil
 }
 
 // writeTx is the connection of a transaction, on which the statements of Together wait
@@ -99,7 +99,7 @@ func (s *seat) wait(conn *pgx.Conn, sql string, args []any) (pgx.BatchResults, e
 type writeTx struct{ *pgx.Conn }
 
 func (t writeTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	s, _ := ctx.Value(seatKey{}).(*seat)
+	s, _ := ctx.Value(slotKey{}).(*slot)
 	if s == nil {
 		return t.Conn.Exec(ctx, sql, args...)
 	}
@@ -111,7 +111,7 @@ func (t writeTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Comm
 }
 
 func (t writeTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	s, _ := ctx.Value(seatKey{}).(*seat)
+	s, _ := ctx.Value(slotKey{}).(*slot)
 	if s == nil {
 		return t.Conn.Query(ctx, sql, args...)
 	}
@@ -123,7 +123,7 @@ func (t writeTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, 
 }
 
 func (t writeTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	s, _ := ctx.Value(seatKey{}).(*seat)
+	s, _ := ctx.Value(slotKey{}).(*slot)
 	if s == nil {
 		return t.Conn.QueryRow(ctx, sql, args...)
 	}

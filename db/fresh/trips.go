@@ -20,7 +20,7 @@ import (
 // them is free, a read has it for itself and goes at once. When all are out, reads wait,
 // and the next one that is back takes along all that wait: one message there, one back.
 // So the more is asked for, the less a read costs: what is saved are the system calls and
-// the wake-ups on both sides, more than half of what a short read costs.
+// the wake-ups on both sides.
 //
 // Each read keeps its own statement, with a snapshot of its own, its own floor, answer and
 // error. The guard is sent once, before all of them. It returns a position, which holds
@@ -32,28 +32,31 @@ import (
 // says so, on connections that no other read uses.
 type trips struct {
 	pool  *pgxpool.Pool
-	width int      // its connections
+	width int // its connections
+	limit time.Duration
 	known sync.Map // by SQL, the *pgconn.StatementDescription with which a read packs
 
 	mu    sync.Mutex
 	out   int      // connections under way
 	queue []*lease // first come, first served
 
-	made, carried atomic.Int64 // trips with passengers, and these
+	made, carried, skipped atomic.Int64 // trips, reads in them, and those that had to go again
 }
 
 const (
 	// mostOnATrip bounds how long a read waits for those before it. Beyond some eight of
 	// them there is little left to save.
 	mostOnATrip = 16
-	// tripTimeout ends a trip, which takes a millisecond or two, on a node that hangs. The
-	// monitor mostly does so before.
-	tripTimeout = 2 * time.Second
+	// tripTimeout ends a trip, which takes a millisecond or two, and sends each of its reads
+	// again by itself. It is longer than a role's statement_timeout should be: that ends the
+	// slow read alone. A node that hangs is left before, when the monitor cuts its sockets.
+	tripTimeout = 5 * time.Second
 )
 
 var (
-	// errSkipped: the server has not executed the read. It goes again by itself.
-	errSkipped = errors.New("fresh: skipped, as a read before it failed")
+	// errSkipped: the read has no answer for what another has done. It goes again by itself,
+	// on the same node.
+	errSkipped = errors.New("fresh: a read that shared a connection has no answer")
 	// errLostTogether: the connection broke in the middle.
 	errLostTogether = fmt.Errorf("fresh: a shared connection was lost: %w", io.ErrUnexpectedEOF)
 )
@@ -84,9 +87,12 @@ func (t *trips) carry(ctx context.Context, l *lease) error {
 	}
 	select {
 	case err := <-seat.told:
-		l.demand.tries++
+		if seat.conn != nil {
+			l.demand.tries++
+		}
 		l.result, l.proven, l.stamp = seat.result, seat.proven, seat.stamp
 		if errors.Is(err, errSkipped) {
+			t.skipped.Add(1)
 			err = l.run(ctx, l.node.read, 0)
 		}
 		return err
@@ -171,11 +177,11 @@ func (t *trips) board(seats []*lease) []*lease {
 
 // travel carries the reads there and back, and tells each what came of it.
 func (t *trips) travel(aboard []*lease) {
-	ctx, cancel := context.WithTimeout(context.Background(), tripTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), t.limit)
 	defer cancel()
 	conn, err := t.pool.Acquire(ctx)
 	if err != nil {
-		t.dismiss(aboard, late(ctx, err))
+		t.dismiss(aboard, err)
 		return
 	}
 	t.made.Add(1)
@@ -195,7 +201,7 @@ func (t *trips) ask(ctx context.Context, conn *pgxpool.Conn, aboard []*lease) {
 	for _, l := range aboard {
 		needs := w.needs(l)
 		todo.guard, todo.stamp = todo.guard || needs.guard, todo.stamp || needs.stamp
-		l.proven = w.state.pos
+		l.wire, l.proven = w, w.state.pos
 	}
 	w.sendAll(ctx, todo, aboard)
 	replanned, demoted := false, w.checkRole(ctx, todo.stamp)
@@ -203,9 +209,9 @@ func (t *trips) ask(ctx context.Context, conn *pgxpool.Conn, aboard []*lease) {
 		switch {
 		case planChanged(l.err):
 			replanned, l.err = true, errSkipped
-		case l.err != nil:
-			l.err = late(ctx, l.err)
-		case l.demand.stamp:
+		case l.err != nil && ctx.Err() != nil:
+			l.err = errSkipped // which of them was slow is not known: answers come in blocks
+		case l.err == nil && l.demand.stamp:
 			l.err = demoted
 		}
 	}
@@ -216,6 +222,9 @@ func (t *trips) ask(ctx context.Context, conn *pgxpool.Conn, aboard []*lease) {
 
 // dismiss sends away those aboard and all that wait: there is no connection to be had.
 func (t *trips) dismiss(aboard []*lease, err error) {
+	if errors.Is(err, context.DeadlineExceeded) { // of the trip, and not of those aboard
+		err = errLostTogether
+	}
 	t.mu.Lock()
 	waiting := t.queue
 	t.queue = nil
@@ -223,13 +232,4 @@ func (t *trips) dismiss(aboard []*lease, err error) {
 	for _, l := range slices.Concat(aboard, waiting) {
 		l.told <- err
 	}
-}
-
-// late says of the end of a trip's own deadline that the node hangs; it is no deadline of
-// those aboard.
-func late(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return errLostTogether
-	}
-	return err
 }

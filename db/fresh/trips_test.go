@@ -362,3 +362,44 @@ func TestATripIsStamped(t *testing.T) {
 	both.Wait()
 	ahead.want(t, "0", false)
 }
+
+// TestASlowReadIsToldWhereItIs: the server's time-out ends it and nothing else, and nobody
+// goes to the primary.
+func TestASlowReadIsToldWhereItIs(t *testing.T) {
+	s := newStation(t)
+	const sleep = "SELECT pg_sleep($1)::text"
+	if _, _, err := s.ask(t.Context(), fresh.Position{}, sleep, 0.0); err != nil {
+		t.Fatal(err)
+	}
+	ahead := s.busy(t)
+	before := s.send(t, fresh.Position{}, readClock)
+	slow := s.send(t, fresh.Position{}, sleep, 20.0)
+	behind := s.send(t, fresh.Position{}, readClock)
+	s.open(t, 1)
+	ahead.want(t, "0", false)
+	before.want(t, "", false)
+	behind.want(t, "", false)
+	if <-slow.done; !errors.Is(slow.err, fresh.ErrUnavailable) || slow.served.Primary {
+		t.Errorf("%v from %+v, want ErrUnavailable of the replica", slow.err, slow.served)
+	}
+	if skips := s.sum(t, "leeway_trip_skips_total"); skips != 1 {
+		t.Errorf("%v reads were skipped, want the one behind", skips)
+	}
+}
+
+// TestATripEndsInTime: what takes too long goes again by itself, at the same replica.
+func TestATripEndsInTime(t *testing.T) {
+	s := newStation(t)
+	s.shut(t, 2)
+	ahead := s.busy(t)
+	fresh.LimitTrips(s.router, 100*time.Millisecond)
+	before := s.send(t, fresh.Position{}, readClock)
+	slow := s.send(t, fresh.Position{}, door(2))
+	behind := s.send(t, fresh.Position{}, readClock)
+	s.open(t, 1)
+	ahead.want(t, "0", false)
+	before.want(t, "", false)
+	behind.want(t, "", false)
+	s.open(t, 2)
+	slow.want(t, "0", false)
+}

@@ -156,6 +156,9 @@ func (w *world) fill(ctx context.Context, products int) (database string, took t
 // settle leaves no work for later that one measurement would do for the next: hint bits,
 // statistics, dirty pages, replay.
 func (w *world) settle(ctx context.Context, database string) error {
+	if err := w.letGo(ctx, database); err != nil {
+		return err
+	}
 	if err := w.exec(ctx, database, "VACUUM ANALYZE"); err != nil {
 		return err
 	}
@@ -169,6 +172,24 @@ func (w *world) settle(ctx context.Context, database string) error {
 		err := w.query(ctx, database, `SELECT count(*) FILTER (WHERE replay_lsn < pg_current_wal_flush_lsn() OR replay_lsn IS NULL)
 			FROM pg_stat_replication`, nil, &lag)
 		return err == nil && lag == 0
+	})
+}
+
+// letGo waits until the standbys no longer need what has been replaced so far. They tell
+// that once a second (hot_standby_feedback), and what is replaced in the last one VACUUM
+// would leave: on a standby each scan then passes it anew, for there it is never marked
+// dead. The newest products are the last ones to be loaded, and the first ones of the list.
+func (w *world) letGo(ctx context.Context, database string) error {
+	var now string
+	if err := w.query(ctx, database, "SELECT pg_current_xact_id()::xid::text", nil, &now); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return shoppers.Poll(ctx, func() bool {
+		held := 1
+		err := w.query(ctx, database, "SELECT count(*) FROM pg_replication_slots WHERE age(xmin) >= age($1::xid)", []any{now}, &held)
+		return err == nil && held == 0
 	})
 }
 

@@ -52,7 +52,8 @@ ALTER ROLE shop_owner SET idle_in_transaction_session_timeout = '60s';
 
 -- Shares of the connections that the server has, so that no role can take those of
 -- another, however many processes are started: 53300 for the one that asks for too
--- many. A process takes 16 as shop_rw and 21 as shop_ro unless it is told otherwise.
+-- many. A process takes 16 as shop_rw and, on a replica, 21 as shop_ro unless it is told
+-- otherwise.
 -- After a change of max_connections run this again.
 DO $$
 DECLARE room integer := current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer;

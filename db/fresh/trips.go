@@ -25,8 +25,8 @@ import (
 // Each read keeps its own statement, with a snapshot of its own, its own floor, answer and
 // error. The guard is sent once, before all of them. It returns a position, which holds
 // for each statement behind it as it does for one (point 2 of doc.go), and each read is
-// held against its own floor. The stamp is sent once, behind them. A read that the server
-// skips, because one before it failed, goes again by itself.
+// held against its own floor. The stamp is sent once, behind them. A read that gets no
+// answer, because one before it failed or all took too long, goes again by itself.
 //
 // What shares a trip waits for what goes before it: hence only the reads of a policy that
 // says so, on connections that no other read uses.
@@ -44,8 +44,7 @@ type trips struct {
 }
 
 const (
-	// mostOnATrip bounds how long a read waits for those before it. Beyond some eight of
-	// them there is little left to save.
+	// mostOnATrip bounds how long a read waits for those before it.
 	mostOnATrip = 16
 	// tripTimeout ends a trip, which takes a millisecond or two, and sends each of its reads
 	// again by itself. It is longer than a role's statement_timeout should be: that ends the

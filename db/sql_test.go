@@ -25,8 +25,7 @@ import (
 // operator's commands, or choose among constants.
 var dynamic = map[string]string{
 	"db/fresh.runTx":                               "one of two constants",
-	"(*db/fresh.wire).addRead":                     "what Reader.Query and QueryRow were given, whose callers are held to the same",
-	"(*db/fresh.wire).sendAlone":                   "likewise",
+	"(*db/fresh.wire).encode":                      "what Reader.Query and QueryRow were given, whose callers are held to the same",
 	"(*internal/bench.world).fill":                 "the database is called after a number of our own",
 	"(*internal/check.probe).ask":                  "a file of the package",
 	"(*cmd/shop.clusterSQLCmd).Run":                "what the operator of a local cluster has typed",

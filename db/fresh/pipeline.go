@@ -41,7 +41,7 @@ func (w *wire) send(ctx context.Context, todo steps, l *lease) error {
 // sendAlone is the common case: the connection has proven itself lately, and
 // the query costs what it costs without this package.
 func (w *wire) sendAlone(ctx context.Context, l *lease) error {
-	s, params, err := w.encode(ctx, l.demand.task.SQL, l.demand.task.args)
+	s, params, err := w.encode(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -92,21 +92,8 @@ func (w *wire) add(ctx context.Context, batch *pgconn.Batch, sql string) error {
 	return nil
 }
 
-// addRead adds the statement of a read, with the parameters that its passenger has packed,
-// if it is one.
 func (w *wire) addRead(ctx context.Context, batch *pgconn.Batch, l *lease) error {
-	var params *pgx.ExtendedQueryBuilder
-	s, err := w.prepare(ctx, l.demand.task.SQL)
-	switch {
-	case err != nil:
-		return err
-	case l.params == nil:
-		s, params, err = w.encode(ctx, l.demand.task.SQL, l.demand.task.args)
-	case slices.Equal(l.packedFor, s.description.ParamOIDs):
-		params = l.params
-	default:
-		err = errSkipped // the schema has changed since
-	}
+	s, params, err := w.encode(ctx, l)
 	if err == nil {
 		l.statement = s
 		batch.ExecStatement(s.description, params.ParamValues, params.ParamFormats, s.formats)
@@ -114,15 +101,21 @@ func (w *wire) addRead(ctx context.Context, batch *pgconn.Batch, l *lease) error
 	return err
 }
 
-// encode prepares a statement and its parameters. The latter are the
-// connection's, to be sent or copied into a batch before the next call.
-func (w *wire) encode(ctx context.Context, sql string, args []any) (*statement, *pgx.ExtendedQueryBuilder, error) {
-	s, err := w.prepare(ctx, sql)
-	if err != nil {
+// encode prepares a read's statement and its parameters. The latter are those that it has
+// packed as a passenger, or else the connection's, to be sent or copied into a batch before
+// the next call.
+func (w *wire) encode(ctx context.Context, l *lease) (*statement, *pgx.ExtendedQueryBuilder, error) {
+	s, err := w.prepare(ctx, l.demand.task.SQL)
+	switch {
+	case err != nil:
 		return nil, nil, err
+	case l.params == nil:
+		params := &w.state.builder
+		return s, params, params.Build(w.conn.TypeMap(), s.description, l.demand.task.args)
+	case !slices.Equal(l.packedFor, s.description.ParamOIDs):
+		return nil, nil, errSkipped // the schema has changed since
 	}
-	params := &w.state.builder
-	return s, params, params.Build(w.conn.TypeMap(), s.description, args)
+	return s, l.params, nil
 }
 
 // statement is a prepared statement of one connection. Its fields are shared by

@@ -1,16 +1,18 @@
 package catalog
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
 
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/web"
 )
 
 // Routes adds what shoppers see of the catalog. All of it only reads.
 func Routes(r chi.Router, store *Store, render *web.Renderer) {
-	h := handlers{store}
+	h := handlers{store, store.pages()}
 	handle := render.With(problems...).Handle
 
 	r.Get("/v1/categories", handle(h.categories))
@@ -27,7 +29,10 @@ var problems = []web.Mapping{
 	{Err: ErrNotFound, Problem: *web.NotFound},
 }
 
-type handlers struct{ store *Store }
+type handlers struct {
+	store *Store
+	pages *fresh.Coalescer[page]
+}
 
 func (h handlers) categories(w http.ResponseWriter, r *http.Request) error {
 	q, err := web.ParseQuery(r, "depth")
@@ -38,11 +43,10 @@ func (h handlers) categories(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	tree, err := h.store.Categories(r.Context(), depth)
-	if err != nil {
-		return err
-	}
-	return web.Tagged(w, r, whole[Category]{tree})
+	return h.tagged(w, r, h.store.config.Browse, func(ctx context.Context) (any, error) {
+		tree, err := h.store.Categories(ctx, depth)
+		return whole[Category]{tree}, err
+	})
 }
 
 func (h handlers) category(w http.ResponseWriter, r *http.Request) error {
@@ -50,11 +54,9 @@ func (h handlers) category(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	detail, err := h.store.Category(r.Context(), slug)
-	if err != nil {
-		return err
-	}
-	return web.Tagged(w, r, detail)
+	return h.tagged(w, r, h.store.config.Browse, func(ctx context.Context) (any, error) {
+		return h.store.Category(ctx, slug)
+	})
 }
 
 func (h handlers) products(w http.ResponseWriter, r *http.Request) error {
@@ -62,12 +64,10 @@ func (h handlers) products(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	products, next, err := h.store.Products(r.Context(), query)
-	if err != nil {
-		return err
-	}
-	web.NextLink(w, r, next)
-	return web.JSON(w, http.StatusOK, productList{Data: products, Page: web.NewPage(query.Limit, next)})
+	return h.listed(w, r, func(ctx context.Context) (any, string, error) {
+		products, next, err := h.store.Products(ctx, query)
+		return productList{Data: products, Page: web.NewPage(query.Limit, next)}, next, err
+	})
 }
 
 func (h handlers) product(w http.ResponseWriter, r *http.Request) error {
@@ -75,13 +75,9 @@ func (h handlers) product(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	product, err := h.store.Product(r.Context(), slug)
-	if err != nil {
-		return err
-	}
-	// The product's version would not do as its tag: a sale changes its variants'
-	// availability and a price within the range changes too, and neither touches it.
-	return web.Tagged(w, r, product)
+	return h.tagged(w, r, h.store.config.Product, func(ctx context.Context) (any, error) {
+		return h.store.Product(ctx, slug)
+	})
 }
 
 func (h handlers) availability(w http.ResponseWriter, r *http.Request) error {
@@ -109,14 +105,12 @@ func (h handlers) search(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := h.store.Search(r.Context(), query)
-	if err != nil {
-		return err
-	}
-	web.NextLink(w, r, result.Next)
-	return web.JSON(w, http.StatusOK, searchAnswer{
-		Data: result.Hits, Facets: append([]Facet{}, result.Facets...),
-		Query: result.Query, Page: web.NewPage(query.Limit, result.Next),
+	return h.listed(w, r, func(ctx context.Context) (any, string, error) {
+		result, err := h.store.Search(ctx, query)
+		return searchAnswer{
+			Data: result.Hits, Facets: append([]Facet{}, result.Facets...),
+			Query: result.Query, Page: web.NewPage(query.Limit, result.Next),
+		}, result.Next, err
 	})
 }
 
@@ -129,9 +123,8 @@ func (h handlers) suggest(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	suggestions, err := h.store.Suggest(r.Context(), text, limit)
-	if err != nil {
-		return err
-	}
-	return web.JSON(w, http.StatusOK, whole[Suggestion]{suggestions})
+	return h.listed(w, r, func(ctx context.Context) (any, string, error) {
+		suggestions, err := h.store.Suggest(ctx, text, limit)
+		return whole[Suggestion]{suggestions}, "", err
+	})
 }

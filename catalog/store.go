@@ -34,11 +34,16 @@ type Config struct {
 	Availability fresh.Policy
 	// Admin governs what the back office reads.
 	Admin fresh.Policy
+	// Coalesce lets those who ask for the same page at the same time share one read.
+	Coalesce bool
 }
 
 // DefaultConfig sells in euros.
 func DefaultConfig() Config {
-	return Config{Currency: "EUR", Browse: browse, Product: productPage, Availability: availability, Admin: backOffice}
+	return Config{
+		Currency: "EUR", Browse: browse, Product: productPage, Availability: availability, Admin: backOffice,
+		Coalesce: true,
+	}
 }
 
 // Store reads and loads the catalog. It is safe for concurrent use.
@@ -50,6 +55,13 @@ type Store struct {
 // New returns the catalog kept in db. The zero Policy in config is the
 // strictest, so a field left out costs replicas and not freshness.
 func New(db *db.DB, config Config) *Store { return &Store{db, config} }
+
+func (s *Store) pages() *fresh.Coalescer[page] {
+	if !s.config.Coalesce {
+		return nil
+	}
+	return db.Coalescer[page](s.db)
+}
 
 // Categories returns the roots of the tree with depth levels in all.
 func (s *Store) Categories(ctx context.Context, depth int) ([]Category, error) {

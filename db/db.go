@@ -40,3 +40,7 @@ func (d *DB) Write(ctx context.Context, fn func(context.Context, *writeq.Queries
 		return fn(ctx, writeq.New(tx))
 	})
 }
+
+// Coalescer lets readers who ask for the same at the same time have one answer; see
+// fresh.Coalescer.
+func Coalescer[T any](d *DB) *fresh.Coalescer[T] { return fresh.NewCoalescer[T](d.router) }

@@ -42,6 +42,7 @@ type serveCmd struct {
 
 	ReadConns     int32 `env:"SHOP_READ_CONNS" default:"16" help:"Connections for reads, per node."`
 	SharedConns   int32 `env:"SHOP_SHARED_CONNS" help:"Connections, per node, that short reads share when many come at once. Default: as many as processors, from 2 to 4."`
+	Coalesce      bool  `env:"SHOP_COALESCE" default:"true" negatable:"" help:"Read a page once for all who ask for it at the same time."`
 	WriteConns    int32 `env:"SHOP_WRITE_CONNS" default:"16" help:"Connections for transactions."`
 	FallbackConns int32 `env:"SHOP_FALLBACK_CONNS" default:"0" help:"How many reads may be on the primary at once when no replica will do. Default: 4; with one node, as many as read connections."`
 	Pooler        bool  `env:"SHOP_POOLER" help:"A transaction-mode pooler is in front of the nodes: prove each read anew."`

@@ -129,6 +129,7 @@ func (s *server) catalogConfig() catalog.Config {
 	config.Currency = s.Currency
 	config.Browse = fresh.Bounded(s.BrowseBudget).Else(fresh.ServeStale)
 	config.Product = fresh.Bounded(s.BrowseBudget)
+	config.Coalesce = s.Coalesce
 	config.Availability, config.Admin = s.sessionPolicy(), s.sessionPolicy()
 	return config
 }

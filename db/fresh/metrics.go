@@ -11,11 +11,12 @@ import (
 // configuration and from closed sets only, and counters on the path of a read
 // are resolved once.
 type metrics struct {
-	tokens  map[string]prometheus.Counter
-	rewound prometheus.Counter
-	retries prometheus.Counter
-	commits prometheus.Histogram
-	unknown prometheus.Counter
+	tokens    map[string]prometheus.Counter
+	rewound   prometheus.Counter
+	retries   prometheus.Counter
+	commits   prometheus.Histogram
+	unknown   prometheus.Counter
+	coalesced prometheus.Counter
 }
 
 func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
@@ -46,6 +47,9 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "leeway_commit_unknown_total", Help: "COMMITs whose outcome the server did not tell.",
 		}),
+		coalesced: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "leeway_coalesced_total", Help: "Answers that were read once for several who asked at the same time, beside the first of them.",
+		}),
 	}
 	for _, n := range r.nodes {
 		for reason := range reasonCount {
@@ -57,7 +61,7 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 		m.tokens[state] = tokens.WithLabelValues(state)
 	}
 	if registry != nil {
-		registry.MustRegister(reads, behind, tokens, r.alarms.total, m.rewound, m.retries, m.commits, m.unknown)
+		registry.MustRegister(reads, behind, tokens, r.alarms.total, m.rewound, m.retries, m.commits, m.unknown, m.coalesced)
 		registry.MustRegister(r.gauges()...)
 		registry.MustRegister(poolStats{r.nodes})
 	}

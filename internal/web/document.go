@@ -15,7 +15,7 @@ type Document struct {
 
 // NewDocument returns the document of that name; its ending decides the content type.
 func NewDocument(name string, body []byte) Document {
-	return Document{contentType(name), digestTag(body), body}
+	return Document{contentType(name), DigestTag(body), body}
 }
 
 // pagePolicy lets a page load from the shop alone, and nothing inline: no text that a

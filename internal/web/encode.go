@@ -49,7 +49,7 @@ func encode(v any, use func(body []byte) error) error {
 }
 
 // Encode returns v as JSON with one newline at the end: the exact bytes that
-// JSON sends, for those who store an answer and replay it with Raw.
+// JSON sends, for those who send an answer more than once.
 func Encode(v any) (body []byte, err error) {
 	err = encode(v, func(b []byte) error {
 		body = slices.Clone(b)
@@ -58,23 +58,20 @@ func Encode(v any) (body []byte, err error) {
 	return body, err
 }
 
-// Tagged answers 200 with v, or 304 to those who have it. The tag is the digest of what
-// is sent, so that nothing that an answer shows can change without it.
+// Tagged answers 200 with a JSON body, or 304 to those who have it by its tag.
 //
 // A browser may keep the answer if it asks each time whether it still holds; a
 // shared cache may not, since an answer can carry its reader's token.
-func Tagged(w http.ResponseWriter, r *http.Request, v any) error {
-	return encode(v, func(body []byte) error {
-		w.Header().Set("Cache-Control", "private, no-cache")
-		if NotModified(w, r, digestTag(body)) {
-			return nil
-		}
-		return Raw(w, http.StatusOK, body)
-	})
+func Tagged(w http.ResponseWriter, r *http.Request, tag string, body []byte) error {
+	w.Header().Set("Cache-Control", "private, no-cache")
+	if NotModified(w, r, tag) {
+		return nil
+	}
+	return Raw(w, http.StatusOK, body)
 }
 
-// digestTag is a strong ETag (RFC 9110, section 8.8.3) of 96 bits.
-func digestTag(body []byte) string {
+// DigestTag is a strong ETag (RFC 9110, section 8.8.3): 96 bits of the body's digest.
+func DigestTag(body []byte) string {
 	digest := sha256.Sum256(body)
 	return `"` + hex.EncodeToString(digest[:12]) + `"`
 }

@@ -21,14 +21,16 @@ import (
 //
 // It is safe for concurrent use. The nil Coalescer lets each read alone.
 type Coalescer[T any] struct {
-	router *Router
+	router   *Router
+	patience time.Duration
+
 	mu     sync.Mutex
 	crowds map[string]*crowd[T] // by what they ask for
 }
 
 // NewCoalescer returns one for answers that the router's reads are made into.
 func NewCoalescer[T any](r *Router) *Coalescer[T] {
-	return &Coalescer[T]{router: r, crowds: map[string]*crowd[T]{}}
+	return &Coalescer[T]{router: r, patience: roundPatience, crowds: map[string]*crowd[T]{}}
 }
 
 // A crowd are those who ask for the same.
@@ -143,7 +145,7 @@ func (c *Coalescer[T]) over(key string) {
 
 // lead reads for the round. It stays for the others even if its own client leaves.
 func (c *Coalescer[T]) lead(ctx context.Context, key string, r *round[T], read func(context.Context) (T, error)) (T, error) {
-	patience := time.NewTimer(roundPatience)
+	patience := time.NewTimer(c.patience)
 	defer patience.Stop()
 	select {
 	case <-r.turn:

@@ -1,6 +1,9 @@
 package fresh
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // RuleCodes lists the codes and classes of the table, for a test that none is
 // without a case.
@@ -18,3 +21,26 @@ func LimitTrips(r *Router, limit time.Duration) {
 		n.trips.limit = limit
 	}
 }
+
+// BePatient makes rounds wait for the read ahead, however long it takes.
+func (c *Coalescer[T]) BePatient() { c.patience = time.Hour }
+
+// Waiting is how many wait for a round to begin.
+func (c *Coalescer[T]) Waiting(key string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if others := c.crowds[key]; others != nil && others.next != nil {
+		return int(others.next.readers.Load())
+	}
+	return 0
+}
+
+// Crowds is how many keys are asked for.
+func (c *Coalescer[T]) Crowds() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.crowds)
+}
+
+// WithinBudget is Router.withinBudget.
+func (r *Router) WithinBudget(ctx context.Context, p Policy) bool { return r.withinBudget(ctx, p) }

@@ -24,12 +24,17 @@ func (w *world) browse(ctx context.Context) ([]Figure, error) {
 		return nil, err
 	}
 	defer app.Stop()
+	app, alone, err := w.open(ctx, "browse-alone", database, 1, eachForItself)
+	if err != nil {
+		return nil, err
+	}
+	defer app.Stop()
 	var figures []Figure
 	for _, r := range s.routes() {
 		if !w.wantsPage(r.name) {
 			continue
 		}
-		f, err := w.page(ctx, database, s, r)
+		f, err := w.page(ctx, database, s, alone, r)
 		if err != nil {
 			return figures, err
 		}
@@ -38,9 +43,13 @@ func (w *world) browse(ctx context.Context) ([]Figure, error) {
 	return figures, nil
 }
 
-// page measures one page: the shop, pgbench with the same SQL, and an HTTP server that
-// does nothing but answer as many bytes.
-func (w *world) page(ctx context.Context, database string, s *shop, r route) ([]Figure, error) {
+// eachForItself configures a shop that executes its statements for each request, as pgbench
+// does.
+const eachForItself = "SHOP_COALESCE=false"
+
+// page measures one page: the shop, pgbench with the same SQL, a shop that reads for each
+// request by itself, and an HTTP server that does nothing but answer as many bytes.
+func (w *world) page(ctx context.Context, database string, s, alone *shop, r route) ([]Figure, error) {
 	reader := dsn(w.cluster.Nodes()[1], "shop_ro", database)
 	sent, size, err := w.sent(ctx, s, r)
 	if err != nil {
@@ -58,51 +67,35 @@ func (w *world) page(ctx context.Context, database string, s *shop, r route) ([]
 	}
 	sides := []side{
 		w.asking("shop", w.busy(s.addr, r)),
+		w.asking("each for itself", w.busy(alone.addr, r)),
 		w.benching("pgbench", reader, threads, same),
 		w.asking("bare HTTP", w.busy(bareAddr, r)),
-	}
-	if r.name == "list" {
-		sides = append(sides, w.benching("pgbench", reader, threads, script{mode: "prepared", files: []weighted{{withSubselects, 1}}}))
 	}
 	all, err := w.rounds(ctx, r.name, sides...)
 	if err != nil {
 		return nil, err
 	}
-	f := compare(r.name, sides, all, 1)
+	f := compare(r.name, sides, all, 2)
 	f.Detail += fmt.Sprintf(" (-M %s -j %d)", same.mode, threads)
 	if per := float64(count(sent)) / float64(len(r.paths)); per != 1 {
 		f.Detail += fmt.Sprintf(", %.1f statements each", per)
 	}
-	figures := []Figure{f, ceiling(r.name, all[1], all[2], size)}
-	if r.name == "list" {
-		figures = append(figures, compare("list, beside sub-selects", sides, all, 3))
+	if least, ok := targets[r.name]; ok {
+		f.AtLeast = &least
 	}
-	for i := range figures {
-		if least, ok := targets[r.name]; ok && i != 1 {
-			figures[i].AtLeast = &least
-		}
-	}
-	return figures, nil
+	itself := compare(r.name+", each for itself", sides[1:], all[1:], 1)
+	return []Figure{f, itself, ceiling(r.name+", each for itself at most", all[2], all[3], size)}, nil
 }
 
-// withSubselects is the list as it was when its target was set: the price and the stock of
-// each product are computed for each row.
-const withSubselects = `SELECT p.id, p.slug, p.name, p.created_at, c.slug, c.name,
-    (SELECT min(v.price) FROM variants v WHERE v.product_id = p.id AND v.active),
-    (SELECT sum(v.stock_quantity) FROM variants v WHERE v.product_id = p.id AND v.active)
-FROM products p JOIN categories c ON c.id = p.category_id
-WHERE p.listed ORDER BY p.created_at DESC, p.id DESC LIMIT 24;
-`
-
 // ceiling is how much of pgbench is left to a program that has pgbench's statement executed
-// and answers with net/http, and needs no time for anything else: what one answer takes on
-// these processors is the sum of what both take.
+// for each request, answers with net/http, and needs no time for anything else: what one
+// answer takes on these processors is the sum of what both take.
 func ceiling(name string, pgbench, bare []float64, size int) Figure {
 	ratios := make([]float64, len(bare))
 	for i := range bare {
 		ratios[i] = bare[i] / (bare[i] + pgbench[i])
 	}
-	f := figure(name+", at most", ratios)
+	f := figure(name, ratios)
 	f.Detail = fmt.Sprintf("net/http answers %d bytes %.0f/s", size, median(bare))
 	return f
 }

@@ -11,7 +11,8 @@ import (
 const small = 2000
 
 // growth asks how much a catalog slows down that grows tenfold, and again. Each size has
-// a database and a shop of its own, or their rounds could not be neighbours in time.
+// a database and a shop of its own, or their rounds could not be neighbours in time. What is
+// asked is what a statement costs, so each request has its own.
 func (w *world) growth(ctx context.Context) (figures []Figure, err error) {
 	sizes := []int{100 * small, 10 * small, small}
 	if w.Short {
@@ -27,7 +28,7 @@ func (w *world) growth(ctx context.Context) (figures []Figure, err error) {
 		if took > 0 {
 			figures = append(figures, loaded(products, took))
 		}
-		app, s, err := w.open(ctx, database, database, 1)
+		app, s, err := w.open(ctx, database, database, 1, eachForItself)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,346 @@
+package fresh_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/leeway/db/fresh"
+	"example.com/leeway/internal/dbtest"
+)
+
+// A kiosk has readers of one key, whose reads its tests let go.
+type kiosk struct {
+	*bench
+	registry *prometheus.Registry
+	*fresh.Coalescer[int]
+	policy fresh.Policy
+	reads  chan *paused // those that have begun
+}
+
+// paused is a read that has seen the counter, and waits to be let go.
+type paused struct {
+	ctx   context.Context
+	token fresh.Position
+	end   chan error
+}
+
+func newKiosk(t *testing.T) *kiosk {
+	k := &kiosk{registry: prometheus.NewRegistry(), policy: fresh.Bounded(time.Hour), reads: make(chan *paused)}
+	k.bench = setup(t, func(c *fresh.Config) { c.Metrics = k.registry })
+	k.Coalescer = fresh.NewCoalescer[int](k.router)
+	k.BePatient()
+	k.awaitReplica(t, k.policy)
+	return k
+}
+
+// look reads the counter, and returns when it is let go or its readers have left.
+func (k *kiosk) look(ctx context.Context) (n int, err error) {
+	c := fresh.CarrierFrom(ctx)
+	token, _ := c.Token()
+	h := &paused{ctx, token, make(chan error)}
+	err = k.router.Reader(k.policy).QueryRow(ctx, readCounter).Scan(&n)
+	k.reads <- h
+	select {
+	case end := <-h.end:
+		return n, errors.Join(err, end)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// reader is one who asks.
+type reader struct {
+	n       int
+	served  fresh.Served
+	session *fresh.Carrier
+	err     error
+	leave   context.CancelFunc
+	done    chan struct{}
+}
+
+// ask asks in the background.
+func (k *kiosk) ask(t *testing.T, token fresh.Position) *reader {
+	ctx, session := session(t, token)
+	ctx, leave := context.WithCancel(ctx)
+	r := &reader{session: session, leave: leave, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.n, r.err = k.Do(ctx, k.policy, "counter", k.look)
+		r.served, _ = session.Served()
+	}()
+	return r
+}
+
+// gather has so many more wait for a round; the first of them leads it.
+func (k *kiosk) gather(t *testing.T, tokens ...fresh.Position) (readers []*reader) {
+	t.Helper()
+	for _, token := range tokens {
+		readers = append(readers, k.ask(t, token))
+		n := len(readers)
+		dbtest.Eventually(t, "another waits", func() bool { return k.Waiting("counter") == n })
+	}
+	return readers
+}
+
+// begun returns the read that has begun.
+func (k *kiosk) begun(t *testing.T) *paused {
+	t.Helper()
+	select {
+	case h := <-k.reads:
+		return h
+	case <-time.After(dbtest.Limit):
+		t.Fatal("no read has begun")
+		return nil
+	}
+}
+
+func (r *reader) wait(t *testing.T) *reader {
+	t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(dbtest.Limit):
+		t.Fatal("a reader has no answer")
+	}
+	return r
+}
+
+// finished checks that nothing is left of the crowd.
+func (k *kiosk) finished(t *testing.T) {
+	t.Helper()
+	dbtest.Eventually(t, "nobody is left", func() bool { return k.Crowds() == 0 })
+}
+
+var nobody fresh.Position
+
+// Who comes during a read is answered by the next one, all by the same: what they get was
+// read after they asked, and what the one ahead saw is too old for them.
+func TestWhoAsksTogetherHasOneAnswer(t *testing.T) {
+	k := newKiosk(t)
+	early := k.ask(t, nobody)
+	first := k.begun(t)
+	late := k.gather(t, nobody, nobody, nobody, nobody)
+	k.add(t)
+	k.CatchUp(t)
+	first.end <- nil
+	if early.wait(t); early.n != 0 || early.err != nil {
+		t.Errorf("the first was told %d, %v", early.n, early.err)
+	}
+	k.begun(t).end <- nil
+	for i, r := range late {
+		if r.wait(t); r.n != 1 || r.err != nil || r.served.Primary || r.served.Node == "" {
+			t.Errorf("reader %d was told %d, %v by %+v; want 1, of a replica", i, r.n, r.err, r.served)
+		}
+	}
+	if n := sumOf(t, k.registry, "leeway_coalesced_total", ""); n != 3 {
+		t.Errorf("%v answers were another's; want 3", n)
+	}
+	k.finished(t)
+}
+
+// Their tokens travel along, so that whatever becomes of the round, nobody in it is told
+// something older than they know.
+func TestARoundCarriesTheTokensOfItsReaders(t *testing.T) {
+	k := newKiosk(t)
+	one, two := k.add(t), k.add(t)
+	k.awaitBudget(t, two)
+	alone := k.ask(t, nobody)
+	first := k.begun(t)
+	readers := k.gather(t, one, two, nobody)
+	first.end <- nil
+	alone.wait(t)
+	round := k.begun(t)
+	if round.token != two {
+		t.Errorf("the round is read for %s; want %s, the latest of its readers'", round.token, two)
+	}
+	round.end <- nil
+	for _, r := range readers {
+		if r.wait(t); r.n != 2 || r.err != nil {
+			t.Errorf("a reader was told %d, %v", r.n, r.err)
+		}
+	}
+}
+
+// awaitBudget waits until the budget alone makes a read see what was written at pos.
+func (k *kiosk) awaitBudget(t *testing.T, pos fresh.Position) {
+	t.Helper()
+	k.policy = fresh.Bounded(200 * time.Millisecond)
+	dbtest.Eventually(t, "the budget covers the write", func() bool {
+		ctx, _ := session(t, pos)
+		return k.router.WithinBudget(ctx, k.policy)
+	})
+}
+
+// Who demands more than the budget, or what no budget promises, waits for nobody.
+func TestWhoJustWroteReadsAlone(t *testing.T) {
+	k := newKiosk(t)
+	first := k.ask(t, nobody)
+	ahead := k.begun(t)
+	token := k.add(t)
+	writer := k.ask(t, token)
+	k.begun(t).end <- nil // while the one ahead is still at it
+	if writer.wait(t); writer.n != 1 || writer.err != nil {
+		t.Errorf("who wrote was told %d, %v", writer.n, writer.err)
+	}
+	ahead.end <- nil
+	first.wait(t)
+	k.finished(t)
+	ctx, _ := session(t, token)
+	for name, p := range map[string]fresh.Policy{
+		"session": fresh.Session().Within(time.Hour), "any": fresh.Any(), "strong": fresh.Strong(),
+		"another timeline": fresh.Bounded(time.Hour),
+	} {
+		if name == "another timeline" {
+			ctx, _ = session(t, fresh.Position{Timeline: token.Timeline + 1, LSN: 1})
+		}
+		if k.router.WithinBudget(ctx, p) {
+			t.Errorf("%s: the budget is said to cover what a session knows", name)
+		}
+	}
+}
+
+// A client that leaves, the one that reads for the others as well, takes nothing from them.
+func TestWhoLeavesARoundKeepsNobody(t *testing.T) {
+	k := newKiosk(t)
+	alone := k.ask(t, nobody)
+	first := k.begun(t)
+	readers := k.gather(t, nobody, nobody, nobody)
+	first.end <- nil
+	alone.wait(t)
+	round := k.begun(t)
+	leader, follower, last := readers[0], readers[1], readers[2]
+	leader.leave()
+	follower.leave()
+	if follower.wait(t); !errors.Is(follower.err, context.Canceled) {
+		t.Errorf("who left was told %v", follower.err)
+	}
+	if err := round.ctx.Err(); err != nil {
+		t.Fatalf("the read ended with who left: %v", err)
+	}
+	round.end <- nil
+	if last.wait(t); last.err != nil {
+		t.Errorf("who stayed was told %v", last.err)
+	}
+	leader.wait(t)
+	k.finished(t)
+}
+
+// A read that nobody waits for any more ends.
+func TestARoundEndsWithItsReaders(t *testing.T) {
+	k := newKiosk(t)
+	alone := k.ask(t, nobody)
+	first := k.begun(t)
+	readers := k.gather(t, nobody, nobody, nobody)
+	first.end <- nil
+	alone.wait(t)
+	round := k.begun(t)
+	for _, r := range readers {
+		r.leave()
+	}
+	select {
+	case <-round.ctx.Done():
+	case <-time.After(dbtest.Limit):
+		t.Error("the read goes on for nobody")
+	}
+	for _, r := range readers {
+		if r.wait(t); !errors.Is(r.err, context.Canceled) {
+			t.Errorf("who left was told %v", r.err)
+		}
+	}
+	k.finished(t)
+}
+
+// One failure is everybody's: to repeat it for each would help nobody. A panic is of the
+// request in which it is reported, and the others read for themselves.
+func TestARoundThatFails(t *testing.T) {
+	k := newKiosk(t)
+	alone := k.ask(t, nobody)
+	first := k.begun(t)
+	readers := k.gather(t, nobody, nobody)
+	first.end <- nil
+	alone.wait(t)
+	failure := errors.New("no such thing")
+	k.begun(t).end <- failure
+	for _, r := range readers {
+		if r.wait(t); !errors.Is(r.err, failure) {
+			t.Errorf("a reader was told %v", r.err)
+		}
+	}
+	k.finished(t)
+
+	ahead := k.ask(t, nobody)
+	first = k.begun(t)
+	recovered := make(chan any, 1)
+	go func() {
+		defer func() { recovered <- recover() }()
+		_, _ = k.Do(t.Context(), k.policy, "counter", func(context.Context) (int, error) { panic("a bug") })
+	}()
+	dbtest.Eventually(t, "one with a bug waits", func() bool { return k.Waiting("counter") == 1 })
+	follower := k.ask(t, nobody)
+	dbtest.Eventually(t, "another waits", func() bool { return k.Waiting("counter") == 2 })
+	first.end <- nil
+	ahead.wait(t)
+	if v := <-recovered; v != "a bug" {
+		t.Errorf("the panic became %v", v)
+	}
+	k.begun(t).end <- nil
+	if follower.wait(t); follower.err != nil {
+		t.Errorf("who was beside it was told %v", follower.err)
+	}
+	k.finished(t)
+}
+
+// A read that hangs holds up its own readers and, but for a moment, nobody else.
+func TestARoundDoesNotWaitForOneThatHangs(t *testing.T) {
+	k := newKiosk(t)
+	k.Coalescer = fresh.NewCoalescer[int](k.router) // as patient as it is
+	hanging := k.ask(t, nobody)
+	first := k.begun(t)
+	second := k.ask(t, nobody)
+	k.begun(t).end <- nil
+	if second.wait(t); second.err != nil {
+		t.Error(second.err)
+	}
+	first.end <- nil
+	hanging.wait(t)
+	k.finished(t)
+}
+
+// Whoever asks is told what was read since: here of a clock that each of them moves.
+func TestNobodyIsToldWhatWasReadBefore(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	b := setup(t, func(c *fresh.Config) { c.Metrics = registry })
+	c, policy := fresh.NewCoalescer[int64](b.router), fresh.Bounded(time.Hour)
+	var clock atomic.Int64
+	read := func(ctx context.Context) (int64, error) {
+		now := clock.Load()
+		var n int
+		return now, b.router.Reader(policy).QueryRow(ctx, readCounter).Scan(&n)
+	}
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for range 100 {
+				ctx, _ := session(t, nobody)
+				asked := clock.Add(1)
+				told, err := c.Do(ctx, policy, []string{"a", "b"}[i%2], read)
+				if err != nil || told < asked {
+					t.Errorf("who asked at %d was told what was read at %d, %v", asked, told, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := sumOf(t, registry, "leeway_coalesced_total", ""); n == 0 {
+		t.Error("nobody had another's answer, in 1600 reads of two keys by sixteen")
+	}
+	if c.Crowds() != 0 {
+		t.Error("somebody is left")
+	}
+}

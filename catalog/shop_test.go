@@ -32,12 +32,16 @@ func newShop(t testing.TB) *shop {
 	t.Helper()
 	env := dbtest.New(t)
 	s := &shop{Env: env, store: catalog.New(env.DB, catalog.DefaultConfig()), admin: env.Admin(t, env.Primary())}
+	s.serve(t, s.store)
+	return s
+}
+
+func (s *shop) serve(t testing.TB, store *catalog.Store) {
 	router := chi.NewRouter()
 	render := web.NewRenderer(slog.New(slog.NewTextHandler(t.Output(), nil)))
 	router.NotFound(render.NotFound)
-	catalog.Routes(router, s.store, render)
+	catalog.Routes(router, store, render)
 	s.handler = router
-	return s
 }
 
 // newLoadedShop has generated products, on every node.

@@ -14,12 +14,12 @@ import (
 // everybody wants costs the servers little more than what two want, and a replica that is
 // lost is not replaced by a crowd on the primary.
 //
-// A round is no cache: it is read after the last of its readers has asked. So the floor of
-// its reads, which is compiled then, is not below what any of them could demand by its
-// budget; their tokens travel along; and nothing that they are given was read before they
-// came. Who demands more than the budget, having just written, reads alone.
+// A round is no cache. It is read after the last of its readers has asked: its floor, which
+// is compiled then, is not below what any of their budgets demands; the latest of their
+// tokens travels along; and what they get was not read before they came. Who demands more
+// than the budget, having just written, reads alone.
 //
-// It is safe for concurrent use. The nil Coalescer lets each read alone.
+// It is safe for concurrent use. The nil Coalescer lets everybody read alone.
 type Coalescer[T any] struct {
 	router   *Router
 	patience time.Duration

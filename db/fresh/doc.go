@@ -43,7 +43,9 @@
 //  5. What is not known counts as not fresh: NULL, an error, no sample yet.
 //
 // Several reads may go to a node in one message ([Policy.Shared]). 2 holds for each of the
-// statements behind one guard, and each read is held to its own floor.
+// statements behind one guard, and each read is held to its own floor. And several who ask for
+// the same may have one answer ([Coalescer]): it is read after the last of them has asked, so
+// its floor is not below that of any of them.
 //
 // An answer reaches the caller only when its guard has passed and it has been
 // read whole; so going on to the next node is invisible. What an error of a node

@@ -12,7 +12,7 @@ import (
 // AdminRoutes adds what those do who run the shop. r must have authenticated them.
 // Stock is adjusted by package orders, which has the memory of Idempotency-Keys.
 func AdminRoutes(r chi.Router, store *Store, render *web.Renderer) {
-	h := handlers{store: store}
+	h := handlers{store}
 	handle := render.With(adminProblems...).Handle
 	catalog := r.With(admin.Require(admin.Catalog, render))
 	stock := r.With(admin.Require(admin.Stock, render))

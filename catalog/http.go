@@ -6,13 +6,12 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/web"
 )
 
 // Routes adds what shoppers see of the catalog. All of it only reads.
 func Routes(r chi.Router, store *Store, render *web.Renderer) {
-	h := handlers{store, store.pages()}
+	h := handlers{store}
 	handle := render.With(problems...).Handle
 
 	r.Get("/v1/categories", handle(h.categories))
@@ -29,10 +28,7 @@ var problems = []web.Mapping{
 	{Err: ErrNotFound, Problem: *web.NotFound},
 }
 
-type handlers struct {
-	store *Store
-	pages *fresh.Coalescer[page]
-}
+type handlers struct{ store *Store }
 
 func (h handlers) categories(w http.ResponseWriter, r *http.Request) error {
 	q, err := web.ParseQuery(r, "depth")

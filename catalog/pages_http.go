@@ -19,7 +19,7 @@ type page struct {
 func (h handlers) listed(w http.ResponseWriter, r *http.Request,
 	read func(context.Context) (v any, next string, err error),
 ) error {
-	p, err := h.pages.Do(r.Context(), h.store.config.Browse, r.URL.RequestURI(), func(ctx context.Context) (page, error) {
+	p, err := h.store.pages.Do(r.Context(), h.store.config.Browse, r.URL.RequestURI(), func(ctx context.Context) (page, error) {
 		v, next, err := read(ctx)
 		if err != nil {
 			return page{}, err
@@ -41,7 +41,7 @@ func (h handlers) listed(w http.ResponseWriter, r *http.Request,
 func (h handlers) tagged(w http.ResponseWriter, r *http.Request, policy fresh.Policy,
 	read func(context.Context) (any, error),
 ) error {
-	p, err := h.pages.Do(r.Context(), policy, r.URL.RequestURI(), func(ctx context.Context) (page, error) {
+	p, err := h.store.pages.Do(r.Context(), policy, r.URL.RequestURI(), func(ctx context.Context) (page, error) {
 		v, err := read(ctx)
 		if err != nil {
 			return page{}, err

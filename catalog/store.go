@@ -50,17 +50,17 @@ func DefaultConfig() Config {
 type Store struct {
 	db     *db.DB
 	config Config
+	pages  *fresh.Coalescer[page]
 }
 
 // New returns the catalog kept in db. The zero Policy in config is the
 // strictest, so a field left out costs replicas and not freshness.
-func New(db *db.DB, config Config) *Store { return &Store{db, config} }
-
-func (s *Store) pages() *fresh.Coalescer[page] {
-	if !s.config.Coalesce {
-		return nil
+func New(d *db.DB, config Config) *Store {
+	s := &Store{db: d, config: config}
+	if config.Coalesce {
+		s.pages = db.Coalescer[page](d)
 	}
-	return db.Coalescer[page](s.db)
+	return s
 }
 
 // Categories returns the roots of the tree with depth levels in all.

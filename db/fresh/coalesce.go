@@ -15,9 +15,10 @@ import (
 // lost is not replaced by a crowd on the primary.
 //
 // A round is no cache. It is read after the last of its readers has asked: its floor, which
-// is compiled then, is not below what any of their budgets demands; the latest of their
-// tokens travels along; and what they get was not read before they came. Who demands more
-// than the budget, having just written, reads alone.
+// is compiled then, is not below what any of their budgets demands, and what they get was
+// not read before they came. It is read for nobody's session: who has a token takes part if
+// the budget covers it, and takes the answer if that was proven. Else they read alone, as
+// does who has just written, and what they know sends nobody else to the primary.
 //
 // It is safe for concurrent use. The nil Coalescer lets everybody read alone.
 type Coalescer[T any] struct {
@@ -43,7 +44,6 @@ type crowd[T any] struct {
 type round[T any] struct {
 	turn    chan struct{} // of one: a read ahead is over
 	done    chan struct{} // closed when there is an answer
-	token   Position      // the latest of its readers'
 	readers atomic.Int32  // who still wait
 	cancel  context.CancelFunc
 	session *Carrier // of the read
@@ -60,27 +60,29 @@ var errNoAnswer = errors.New("fresh: the read was not finished")
 
 // Do returns what read returns, to this caller or to one who asked for the same key at the
 // same time. All reads of one key make the same of the same data, under policy p, and
-// nobody changes the answer, since others have it as well. Errors are shared like answers.
+// nobody changes the answer, since others have it as well. A failure is shared like an
+// answer: it is that of a read which began after the caller asked.
 //
 // The context that read is given has a Carrier of its own, from which each reader's learns
-// how the answer was served. It ends when all of its readers have left.
+// how the answer was served. It has no deadline: it ends when all of its readers have left,
+// each at the end of their own. The one who reads for the others stays until then.
 func (c *Coalescer[T]) Do(ctx context.Context, p Policy, key string, read func(context.Context) (T, error)) (T, error) {
 	if c == nil || !c.router.withinBudget(ctx, p) {
 		return read(ctx)
 	}
-	r, first := c.ask(key, CarrierFrom(ctx))
+	r, first := c.ask(key)
 	switch {
 	case r == nil:
 		defer c.over(key)
 		return read(ctx)
 	case first:
-		return c.lead(ctx, key, r, read)
+		return c.lead(ctx, p, key, r, read)
 	}
-	return c.follow(ctx, r, read)
+	return c.follow(ctx, p, r, read)
 }
 
-// withinBudget reports whether the budget alone makes a read see what the session must:
-// then its floor is no other than that of those who have no session.
+// withinBudget reports whether the budget alone makes a read see what the session must: then
+// an answer that is proven for those who have no session is proven for this one.
 func (r *Router) withinBudget(ctx context.Context, p Policy) bool {
 	token := positionOf(CarrierFrom(ctx))
 	if token.IsZero() {
@@ -101,7 +103,7 @@ func positionOf(c *Carrier) Position {
 
 // ask returns the round that the reader takes part in, and whether it is the first there
 // and must lead it; no round if nobody else is at it.
-func (c *Coalescer[T]) ask(key string, session *Carrier) (r *round[T], first bool) {
+func (c *Coalescer[T]) ask(key string) (r *round[T], first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	others := c.crowds[key]
@@ -114,7 +116,6 @@ func (c *Coalescer[T]) ask(key string, session *Carrier) (r *round[T], first boo
 	}
 	r = others.next
 	r.readers.Add(1)
-	r.token = r.token.Merge(positionOf(session))
 	return r, first
 }
 
@@ -143,8 +144,8 @@ func (c *Coalescer[T]) over(key string) {
 	}
 }
 
-// lead reads for the round. It stays for the others even if its own client leaves.
-func (c *Coalescer[T]) lead(ctx context.Context, key string, r *round[T], read func(context.Context) (T, error)) (T, error) {
+// lead waits for the read ahead, and then reads for the round.
+func (c *Coalescer[T]) lead(ctx context.Context, p Policy, key string, r *round[T], read func(context.Context) (T, error)) (T, error) {
 	patience := time.NewTimer(c.patience)
 	defer patience.Stop()
 	select {
@@ -156,9 +157,17 @@ func (c *Coalescer[T]) lead(ctx context.Context, key string, r *round[T], read f
 	if r.readers.Load() == 1 {
 		return read(ctx)
 	}
-	own := CarrierFrom(ctx)
-	r.session = NewCarrier(r.token)
-	if own != nil {
+	r.read(ctx, read)
+	if !c.suits(ctx, p, r) {
+		return read(ctx)
+	}
+	return r.give(CarrierFrom(ctx))
+}
+
+// read stays for the others even if its own client leaves.
+func (r *round[T]) read(ctx context.Context, read func(context.Context) (T, error)) {
+	r.session = new(Carrier)
+	if own := CarrierFrom(ctx); own != nil {
 		r.session.keys = own.keys
 	}
 	shared, cancel := context.WithCancel(WithCarrier(context.WithoutCancel(ctx), r.session))
@@ -168,23 +177,37 @@ func (c *Coalescer[T]) lead(ctx context.Context, key string, r *round[T], read f
 	defer close(r.done)
 	r.err = errNoAnswer
 	r.answer, r.err = read(shared)
-	own.Adopt(r.session)
-	return r.answer, r.err
 }
 
 // follow waits for the round's answer.
-func (c *Coalescer[T]) follow(ctx context.Context, r *round[T], read func(context.Context) (T, error)) (none T, err error) {
+func (c *Coalescer[T]) follow(ctx context.Context, p Policy, r *round[T], read func(context.Context) (T, error)) (none T, err error) {
 	select {
 	case <-r.done:
 	case <-ctx.Done():
 		r.leave()
 		return none, ctx.Err()
 	}
-	if errors.Is(r.err, errNoAnswer) {
+	if !c.suits(ctx, p, r) {
 		return read(ctx)
 	}
-	c.router.metrics.coalesced.Inc()
-	CarrierFrom(ctx).Adopt(r.session)
+	if r.err == nil {
+		c.router.metrics.coalesced.Inc()
+	}
+	return r.give(CarrierFrom(ctx))
+}
+
+// suits reports whether the reader may have what the round got. Who has a token must not
+// have what is stale; nor what was proven on a timeline that their token is not of, when
+// there was a promotion meanwhile.
+func (c *Coalescer[T]) suits(ctx context.Context, p Policy, r *round[T]) bool {
+	served, _ := r.session.Served()
+	stale := served.Stale && !positionOf(CarrierFrom(ctx)).IsZero()
+	return !errors.Is(r.err, errNoAnswer) && !stale && c.router.withinBudget(ctx, p)
+}
+
+// give tells the reader's session how the answer was served.
+func (r *round[T]) give(session *Carrier) (T, error) {
+	session.Adopt(r.session)
 	return r.answer, r.err
 }
 

@@ -25,9 +25,8 @@ type kiosk struct {
 
 // paused is a read that has seen the counter, and waits to be let go.
 type paused struct {
-	ctx   context.Context
-	token fresh.Position
-	end   chan error
+	ctx context.Context
+	end chan error
 }
 
 func newKiosk(t *testing.T) *kiosk {
@@ -41,9 +40,7 @@ func newKiosk(t *testing.T) *kiosk {
 
 // look reads the counter, and returns when it is let go or its readers have left.
 func (k *kiosk) look(ctx context.Context) (n int, err error) {
-	c := fresh.CarrierFrom(ctx)
-	token, _ := c.Token()
-	h := &paused{ctx, token, make(chan error)}
+	h := &paused{ctx, make(chan error)}
 	err = k.router.Reader(k.policy).QueryRow(ctx, readCounter).Scan(&n)
 	select {
 	case k.reads <- h:
@@ -147,40 +144,133 @@ func TestWhoAsksTogetherHasOneAnswer(t *testing.T) {
 	k.finished(t)
 }
 
-// Their tokens travel along, so that whatever becomes of the round, nobody in it is told
-// something older than they know.
-func TestARoundCarriesTheTokensOfItsReaders(t *testing.T) {
-	k := newKiosk(t)
-	one, two := k.add(t), k.add(t)
-	k.awaitBudget(t, two)
-	alone := k.ask(t, nobody)
-	first := k.begun(t)
-	readers := k.gather(t, one, two, nobody)
-	first.end <- nil
-	alone.wait(t)
-	round := k.begun(t)
-	if round.token != two {
-		t.Errorf("the round is read for %s; want %s, the latest of its readers'", round.token, two)
+// serve lets another router read: its samples begin now, so that its budget covers whatever
+// was written before, for an hour.
+func (k *kiosk) serve(t *testing.T, p fresh.Policy, adjust ...func(*fresh.Config)) {
+	t.Helper()
+	config := k.Config()
+	for _, f := range adjust {
+		f(&config)
 	}
-	round.end <- nil
-	for _, r := range readers {
-		if r.wait(t); r.n != 2 || r.err != nil {
-			t.Errorf("a reader was told %d, %v", r.n, r.err)
-		}
+	router, err := fresh.New(config)
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { dbtest.CloseRouter(t, router) })
+	k.router, k.policy, k.Coalescer = router, p, fresh.NewCoalescer[int](router)
+	k.BePatient()
 }
 
-// shortBudget is soon over, and longer than samples are apart.
-const shortBudget = 200 * time.Millisecond
-
-// awaitBudget waits until the budget alone makes a read see what was written at pos.
-func (k *kiosk) awaitBudget(t *testing.T, pos fresh.Position) {
+// covered waits until the budget makes a read see what was written at pos.
+func (k *kiosk) covered(t *testing.T, pos fresh.Position) {
 	t.Helper()
-	k.policy = fresh.Bounded(shortBudget)
 	dbtest.Eventually(t, "the budget covers the write", func() bool {
 		ctx, _ := session(t, pos)
 		return k.router.WithinBudget(ctx, k.policy)
 	})
+}
+
+// When replicas lag beyond the budget, who has a token reads alone, on the primary. The
+// others are told what they would be told alone, that the answer is stale, whoever of them
+// reads: nobody catches another's token, and the places on the primary are not for them.
+func TestATokenIsNotCatching(t *testing.T) {
+	k := newKiosk(t)
+	k.Pause(t)
+	token := k.add(t)
+	k.serve(t, fresh.Bounded(time.Hour).Else(fresh.ServeStale))
+	k.covered(t, token)
+	for _, tokens := range [][]fresh.Position{{nobody, token, nobody}, {token, nobody, nobody}} {
+		alone := k.ask(t, nobody)
+		first := k.begun(t)
+		readers := k.gather(t, tokens...)
+		first.end <- nil
+		alone.wait(t)
+		k.begun(t).end <- nil // of the round
+		k.begun(t).end <- nil // of who has the token
+		for i, r := range readers {
+			r.wait(t)
+			_, raised := r.session.Token()
+			if tokens[i] == nobody && (r.n != 0 || !r.served.Stale || raised || r.err != nil) {
+				t.Errorf("who has no token was told %d, %+v, token raised: %v, %v; want what is stale", r.n, r.served, raised, r.err)
+			}
+			if tokens[i] == token && (r.n != 1 || r.served.Reason != fresh.ReasonToken || r.err != nil) {
+				t.Errorf("who has one was told %d, %+v, %v; want their own write, of the primary", r.n, r.served, r.err)
+			}
+		}
+		k.finished(t)
+	}
+}
+
+// A token that the budget covers takes part.
+func TestATokenWithinTheBudgetTakesPart(t *testing.T) {
+	k := newKiosk(t)
+	token := k.add(t)
+	k.CatchUp(t)
+	k.serve(t, fresh.Bounded(time.Hour), func(c *fresh.Config) { c.Metrics = prometheus.NewRegistry() })
+	k.covered(t, token)
+	k.awaitReplica(t, k.policy)
+	alone := k.ask(t, nobody)
+	first := k.begun(t)
+	readers := k.gather(t, nobody, token)
+	first.end <- nil
+	alone.wait(t)
+	k.begun(t).end <- nil
+	for _, r := range readers {
+		if r.wait(t); r.n != 1 || r.err != nil || r.served.Primary {
+			t.Errorf("a reader was told %d, %+v, %v", r.n, r.served, r.err)
+		}
+	}
+	for name, p := range map[string]fresh.Policy{
+		"session": fresh.Session().Within(time.Hour), "any": fresh.Any().Within(time.Hour), "strong": fresh.Strong().Within(time.Hour),
+	} {
+		ctx, _ := session(t, token)
+		if !k.router.WithinBudget(ctx, k.policy) || k.router.WithinBudget(ctx, p) {
+			t.Errorf("%s: reads of a session are said to be nothing but bounded", name)
+		}
+	}
+	ctx, _ := session(t, fresh.Position{Timeline: token.Timeline + 1, LSN: 1})
+	if k.router.WithinBudget(ctx, k.policy) {
+		t.Error("a budget is said to cover what was written on another timeline")
+	}
+}
+
+// Whose request writes while it waits reads again: what was proven no longer is for them.
+func TestWhoWritesMeanwhileReadsAgain(t *testing.T) {
+	k := newKiosk(t)
+	alone := k.ask(t, nobody)
+	first := k.begun(t)
+	readers := k.gather(t, nobody, nobody)
+	writer := readers[1]
+	first.end <- nil
+	alone.wait(t)
+	round := k.begun(t)
+	err := k.router.Write(fresh.WithCarrier(t.Context(), writer.session), func(ctx context.Context, tx fresh.WriteTx) error {
+		_, err := tx.Exec(ctx, addOne)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	round.end <- nil
+	k.begun(t).end <- nil
+	if writer.wait(t); writer.n != 1 || writer.err != nil {
+		t.Errorf("who wrote meanwhile was told %d, %v", writer.n, writer.err)
+	}
+	if other := readers[0].wait(t); other.n != 0 || other.err != nil {
+		t.Errorf("the other was told %d, %v", other.n, other.err)
+	}
+}
+
+// Without a Coalescer everybody reads alone.
+func TestNobodySharesWithoutACoalescer(t *testing.T) {
+	k := newKiosk(t)
+	k.Coalescer = nil
+	one, two := k.ask(t, nobody), k.ask(t, nobody)
+	first, second := k.begun(t), k.begun(t)
+	first.end <- nil
+	second.end <- nil
+	one.wait(t)
+	two.wait(t)
 }
 
 // Who demands more than the budget, or what no budget promises, waits for nobody.
@@ -197,20 +287,6 @@ func TestWhoJustWroteReadsAlone(t *testing.T) {
 	ahead.end <- nil
 	first.wait(t)
 	k.finished(t)
-
-	k.awaitBudget(t, token)
-	ctx, _ := session(t, token)
-	for name, p := range map[string]fresh.Policy{
-		"session": fresh.Session().Within(shortBudget), "any": fresh.Any().Within(shortBudget), "strong": fresh.Strong().Within(shortBudget),
-	} {
-		if k.router.WithinBudget(ctx, p) {
-			t.Errorf("%s: reads of a session are said to be nothing but bounded", name)
-		}
-	}
-	ctx, _ = session(t, fresh.Position{Timeline: token.Timeline + 1, LSN: 1})
-	if k.router.WithinBudget(ctx, k.policy) {
-		t.Error("a budget is said to cover what was written on another timeline")
-	}
 }
 
 // A client that leaves, the one that reads for the others as well, takes nothing from them.

@@ -48,7 +48,7 @@ func newMetrics(r *Router, registry prometheus.Registerer) *metrics {
 			Name: "leeway_commit_unknown_total", Help: "COMMITs whose outcome the server did not tell.",
 		}),
 		coalesced: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "leeway_coalesced_total", Help: "Answers that were read once for several who asked at the same time, beside the first of them.",
+			Name: "leeway_coalesced_total", Help: "Answers that somebody else had read, who asked for the same at the same time.",
 		}),
 	}
 	for _, n := range r.nodes {

@@ -96,6 +96,19 @@ func TestLimitsByDefault(t *testing.T) {
 	}
 }
 
+// SHOP_COALESCE=false is obeyed; docs/benchmarks.md measures both.
+func TestPagesAreReadForManyUnlessToldOtherwise(t *testing.T) {
+	for _, coalesce := range []bool{true, false} {
+		s := server{settings: settings{serveCmd: testFlags(t)}}
+		if !coalesce {
+			s.Coalesce = false
+		}
+		if s.catalogConfig().Coalesce != coalesce {
+			t.Errorf("the catalog is not told %v", coalesce)
+		}
+	}
+}
+
 func TestReadsUseTheReadUser(t *testing.T) {
 	flags := testFlags(t)
 	const secure = "?sslmode=verify-full&require_auth=scram-sha-256"

@@ -117,7 +117,7 @@ func (b *bench) scan(t *testing.T, conn *pgx.Conn, sql string, dest any) {
 // rows that nobody else has, lacks what was acknowledged since, and its LSN is above both.
 func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
 	config := dbtest.Config()
-	config.Async = true                             // a commit would wait for the standby that does not follow
+	config.Async = true                            // a commit would wait for the standby that does not follow
 	config.Settings["bgwriter_lru_maxpages"] = "0" // a page on disk past the fork would keep it from starting
 	b := setupOn(t, dbtest.NewOn(t, config))
 	successor, ahead := b.Replicas()[0], b.Replicas()[1]

@@ -57,7 +57,7 @@ func TestFollowsAPromotion(t *testing.T) {
 // names the old timeline for minutes. When the new primary dies as well, it must go on
 // serving, also those who wrote on the new timeline: it is all that is left.
 func TestServesOnWhenTheNextPrimaryDiesToo(t *testing.T) {
-	b := setupOn(t, dbtest.NewOn(t, dbtest.Config()), func(c *fresh.Config) { c.GuardEvery = 1 }) // each read is guarded
+	b := setupOn(t, dbtest.NewOn(t, lateConfig()), func(c *fresh.Config) { c.GuardEvery = 1 }) // each read is guarded
 	successor, left := b.failOver(t)
 	token := b.add(t)
 	dbtest.Eventually(t, "the one that followed serves", func() bool {
@@ -77,6 +77,14 @@ func TestServesOnWhenTheNextPrimaryDiesToo(t *testing.T) {
 			t.Fatalf("with a token of %s: n = %d from %+v: %v", token, n, served, err)
 		}
 	})
+}
+
+// lateConfig keeps the control file of a standby late: each page that is written to disk
+// brings it up to date.
+func lateConfig() pgcluster.Config {
+	config := dbtest.Config()
+	config.Settings["bgwriter_lru_maxpages"] = "0"
+	return config
 }
 
 // failOver kills the primary, promotes a standby, and has the other follow it.
@@ -116,9 +124,8 @@ func (b *bench) scan(t *testing.T, conn *pgx.Conn, sql string, dest any) {
 // the same (shown on PostgreSQL 15), and receives the new timeline from there on. It has
 // rows that nobody else has, lacks what was acknowledged since, and its LSN is above both.
 func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
-	config := dbtest.Config()
-	config.Async = true                            // a commit would wait for the standby that does not follow
-	config.Settings["bgwriter_lru_maxpages"] = "0" // a page on disk past the fork would keep it from starting
+	config := lateConfig()
+	config.Async = true // a commit would wait for the standby that does not follow
 	b := setupOn(t, dbtest.NewOn(t, config))
 	successor, ahead := b.Replicas()[0], b.Replicas()[1]
 	dbtest.Do(t, successor.Stop)
@@ -162,7 +169,7 @@ func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
 	}
 	until(second, func() { // some samples long
 		for _, p := range []fresh.Policy{fresh.Session(), fresh.Bounded(5 * second)} {
-			if n, served := b.read(t, p, token); n != 2 || served.Node != successor.Name() {
+			if n, served := b.read(t, p, token); n < 2 || served.Node != successor.Name() {
 				t.Fatalf("%+v: n = %d from %+v", p, n, served)
 			}
 		}
@@ -174,7 +181,7 @@ func portOf(address string) string { return "port=" + address[strings.LastIndex(
 // The new primary is down, and so is whatever had seen the other standby follow it: what
 // is left is a control file that names the old timeline. The remedy is a CHECKPOINT.
 func TestARestartedShopAfterTheNextPrimaryDied(t *testing.T) {
-	b := setupOn(t, dbtest.NewOn(t, dbtest.Config()))
+	b := setupOn(t, dbtest.NewOn(t, lateConfig()))
 	successor, left := b.failOver(t)
 	token := b.add(t)
 	dbtest.Do(t, successor.Kill)

@@ -68,7 +68,7 @@ func (r *Router) watch(ctx context.Context, n *node, config *pgx.ConnConfig) {
 		case <-n.kick:
 			// Under a storm of errors everybody kicks; the node is not asked in step.
 			time.Sleep(r.config.SampleEvery / 10)
-		case <-time.After(pause(r.config.SampleEvery, failures)):
+		case <-time.After(a.pause(r.config.SampleEvery, failures)):
 		}
 	}
 }
@@ -104,6 +104,15 @@ func (a *asked) believe(told uint32) uint32 {
 	a.timeline = max(a.timeline, min(a.last, told))
 	a.last = told
 	return cmp.Or(a.timeline, told)
+}
+
+// pause is short if a new timeline wants to be told once more: until then the standby
+// answers nobody, and in a failover it is missed.
+func (a *asked) pause(period time.Duration, failures int) time.Duration {
+	if a.timeline > 0 && a.last > a.timeline {
+		return period / 10
+	}
+	return pause(period, failures)
 }
 
 func (a *asked) giveUp() {

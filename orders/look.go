@@ -94,8 +94,10 @@ func (l *lookout) take() *look {
 	return mine
 }
 
-// ask has a carrier of its own: no checkout's answer comes from this read.
+// ask has a carrier of its own: no checkout's answer comes from this read. A panic, which
+// would end the program, is a question without an answer.
 func (l *lookout) ask(mine *look) {
+	defer func() { _ = recover() }()
 	ctx, cancel := context.WithTimeout(context.Background(), l.deadline)
 	defer cancel()
 	ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(mine.token))

@@ -1,9 +1,14 @@
 package orders
 
 import (
+	"context"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
+	"example.com/leeway/db"
+	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/id"
 )
 
@@ -30,5 +35,31 @@ func TestLooksAreShared(t *testing.T) {
 	}
 	if len(first.hot) != 1 || l.asking || l.next != nil {
 		t.Errorf("%d carts are hot; asking: %v", len(first.hot), l.asking)
+	}
+}
+
+// TestAPanicInALookIsNoAnswer: a hook of the program is called on the way of every read,
+// and of this one on no request's goroutine.
+func TestAPanicInALookIsNoAnswer(t *testing.T) {
+	s := newHotShop(t, 10)
+	var panics atomic.Bool
+	config := s.Config()
+	config.Hooks.Start = func(ctx context.Context, w fresh.Work) (context.Context, func(fresh.Outcome)) {
+		if strings.Contains(w.SQL, "name: HotCarts ") && panics.Swap(false) {
+			panic("mine")
+		}
+		return ctx, nil
+	}
+	l := &s.store.combiner.looks
+	l.db = db.New(s.NewRouter(t, config))
+	c, at := s.newCart(t, ItemInput{s.variant, 1})
+	ctx := fresh.WithCarrier(t.Context(), fresh.NewCarrier(c.position))
+
+	panics.Store(true)
+	if hot := l.into(ctx, at.ID); hot != nil || panics.Load() {
+		t.Errorf("hot are %v; it did not panic: %v", hot, panics.Load())
+	}
+	if hot := l.into(ctx, at.ID); !slices.Equal(hot, []id.ID{s.variant}) {
+		t.Errorf("the next look finds %v, want %s", hot, s.variant)
 	}
 }

@@ -2,10 +2,15 @@ package fresh_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"example.com/leeway/db/fresh"
 	"example.com/leeway/internal/dbtest"
+	"example.com/leeway/internal/pgcluster"
 )
 
 // A promoted standby becomes the primary without a restart, the other standby,
@@ -50,30 +55,154 @@ func TestFollowsAPromotion(t *testing.T) {
 
 // A standby that followed a promotion, and was not restarted, has a control file that
 // names the old timeline for minutes. When the new primary dies as well, it must go on
-// serving: it is all that is left.
+// serving, also those who wrote on the new timeline: it is all that is left.
 func TestServesOnWhenTheNextPrimaryDiesToo(t *testing.T) {
-	b := setupOn(t, dbtest.NewOn(t, dbtest.Config()))
-	b.add(t)
-	dbtest.Do(t, b.Primary().Kill)
-	successor, left := b.Replicas()[0], b.Replicas()[1]
-	dbtest.Do(t, successor.Promote)
-	dbtest.Do(t, left.Rejoin)
+	b := setupOn(t, dbtest.NewOn(t, lateConfig()), func(c *fresh.Config) { c.GuardEvery = 1 }) // each read is guarded
+	successor, left := b.failOver(t)
+	token := b.add(t)
 	dbtest.Eventually(t, "the one that followed serves", func() bool {
-		_, served, err := b.tryRead(t, fresh.Bounded(5*second), fresh.Position{})
+		_, served, err := b.tryRead(t, fresh.Session(), token)
 		return err == nil && served.Node == left.Name() && !served.Stale
 	})
 	dbtest.Do(t, successor.Kill)
-	admin := b.Admin(t, left)
-	dbtest.Eventually(t, "its stream is cut", func() bool {
-		var n int
-		err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_wal_receiver").Scan(&n)
-		return err == nil && n == 0
-	})
+	b.awaitEndOfStream(t, left)
 	lists := fresh.Bounded(5 * second).Else(fresh.ServeStale)
 	until(second/2, func() { // some samples long
 		n, served, err := b.tryRead(t, lists, fresh.Position{})
-		if err != nil || n != 1 || served.Node != left.Name() {
+		if err != nil || n < 2 || served.Node != left.Name() {
 			t.Fatalf("n = %d from %+v: %v", n, served, err)
 		}
+		n, served, err = b.tryRead(t, fresh.Session(), token)
+		if err != nil || n < 2 || served.Node != left.Name() {
+			t.Fatalf("with a token of %s: n = %d from %+v: %v", token, n, served, err)
+		}
+	})
+}
+
+// lateConfig keeps the control file of a standby late: each page that is written to disk
+// brings it up to date.
+func lateConfig() pgcluster.Config {
+	config := dbtest.Config()
+	config.Settings["bgwriter_lru_maxpages"] = "0"
+	return config
+}
+
+// failOver kills the primary, promotes a standby, and has the other follow it.
+func (b *bench) failOver(t *testing.T) (successor, left *pgcluster.Node) {
+	t.Helper()
+	b.add(t)
+	successor, left = b.Replicas()[0], b.Replicas()[1]
+	dbtest.Do(t, b.Primary().Kill)
+	dbtest.Do(t, successor.Promote)
+	dbtest.Do(t, left.Rejoin)
+	dbtest.Eventually(t, "the new primary takes writes", func() bool { return b.tryAdd(dbtest.Limit) == nil })
+	return successor, left
+}
+
+// awaitEndOfStream returns when the standby receives nothing any more, and its control
+// file names the first timeline.
+func (b *bench) awaitEndOfStream(t *testing.T, standby *pgcluster.Node) {
+	t.Helper()
+	admin := b.Admin(t, standby)
+	dbtest.Eventually(t, "its stream is cut, and its control file names the old timeline", func() bool {
+		var receivers, timeline int
+		b.scan(t, admin, "SELECT count(*) FROM pg_stat_wal_receiver", &receivers)
+		b.scan(t, admin, "SELECT min_recovery_end_timeline FROM pg_control_recovery()", &timeline)
+		return receivers == 0 && timeline == 1
+	})
+}
+
+func (b *bench) scan(t *testing.T, conn *pgx.Conn, sql string, dest any) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), sql).Scan(dest); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A standby that is ahead of the fork refuses the new timeline, unless it crashes: then it
+// reads the history that it has fetched meanwhile, replays its own log past the fork all
+// the same (shown on PostgreSQL 15), and receives the new timeline from there on. It has
+// rows that nobody else has, lacks what was acknowledged since, and its LSN is above both.
+func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
+	config := lateConfig()
+	config.Async = true // a commit would wait for the standby that does not follow
+	b := setupOn(t, dbtest.NewOn(t, config))
+	successor, ahead := b.Replicas()[0], b.Replicas()[1]
+	dbtest.Do(t, successor.Stop)
+	b.add(t)
+	b.exec(t, b.Admin(t, b.Primary()), "SELECT pg_logical_emit_message(true, '', repeat('x', 1000000))")
+	b.CatchUpNode(t, ahead)
+	address := b.Primary().Addr()
+	dbtest.Do(t, b.Primary().Kill)
+	dbtest.Do(t, successor.Start)
+	dbtest.Do(t, successor.Promote)
+	dbtest.Eventually(t, "the new primary takes writes", func() bool { return b.tryAdd(dbtest.Limit) == nil })
+
+	admin := b.Admin(t, ahead)
+	var follow string
+	b.scan(t, admin, "SHOW primary_conninfo", &follow)
+	follow = strings.Replace(follow, portOf(address), portOf(successor.Addr()), 1) // as a virtual address moves
+	b.exec(t, admin, "ALTER SYSTEM SET primary_conninfo = '"+follow+"'")
+	b.exec(t, admin, "SELECT pg_reload_conf()")
+	dbtest.Eventually(t, "it has the new timeline's history", func() bool {
+		var files int
+		b.scan(t, admin, "SELECT count(*) FROM pg_ls_waldir() WHERE name = '00000002.history'", &files)
+		return files == 1
+	})
+	dbtest.Do(t, ahead.Kill)
+	dbtest.Do(t, ahead.Start)
+	admin = b.Admin(t, ahead)
+	dbtest.Eventually(t, "it receives the new timeline, and has files of it", func() bool {
+		var streams int
+		b.scan(t, admin, `SELECT count(*) FROM pg_stat_wal_receiver, pg_ls_waldir()
+			WHERE received_tli = 2 AND name ~ '^00000002[0-9A-F]{16}$'`, &streams)
+		return streams == 1
+	})
+
+	token := b.add(t)
+	var lsn int64
+	var rows int
+	b.scan(t, admin, "SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint", &lsn)
+	b.scan(t, admin, readCounter, &rows)
+	if token.Timeline != 2 || fresh.LSN(lsn) <= token.LSN || rows != 1 {
+		t.Fatalf("the standby at %s has n = %d, the token is %s: there is nothing to be mistaken", fresh.LSN(lsn), rows, token)
+	}
+	until(second, func() { // some samples long
+		for _, p := range []fresh.Policy{fresh.Session(), fresh.Bounded(5 * second)} {
+			if n, served := b.read(t, p, token); n < 2 || served.Node != successor.Name() {
+				t.Fatalf("%+v: n = %d from %+v", p, n, served)
+			}
+		}
+	})
+}
+
+func portOf(address string) string { return "port=" + address[strings.LastIndex(address, ":")+1:] }
+
+// The new primary is down, and so is whatever had seen the other standby follow it: what
+// is left is a control file that names the old timeline. The remedy is a CHECKPOINT.
+func TestARestartedShopAfterTheNextPrimaryDied(t *testing.T) {
+	b := setupOn(t, dbtest.NewOn(t, lateConfig()))
+	successor, left := b.failOver(t)
+	token := b.add(t)
+	dbtest.Do(t, successor.Kill)
+	b.awaitEndOfStream(t, left)
+	router, err := fresh.New(b.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dbtest.CloseRouter(t, router) })
+	b.router = router
+	lists := fresh.Bounded(5 * second).Else(fresh.ServeStale)
+	dbtest.Eventually(t, "who has no token is served", func() bool {
+		n, served, err := b.tryRead(t, lists, fresh.Position{})
+		return err == nil && n >= 2 && served.Node == left.Name()
+	})
+	if _, served, err := b.tryRead(t, fresh.Session(), token); !errors.Is(err, fresh.ErrNoPrimary) {
+		t.Errorf("%+v, %v: nothing proves that it followed", served, err)
+	}
+	b.exec(t, b.Admin(t, left), "CHECKPOINT")
+	dbtest.Eventually(t, "who has one is", func() bool {
+		n, served, err := b.tryRead(t, fresh.Session(), token)
+		return err == nil && n >= 2 && served.Node == left.Name()
 	})
 }

@@ -17,7 +17,8 @@ import (
 // taken before the function runs; after the query; and inside REPEATABLE READ,
 // where the first statement fixes the snapshot of the second.
 const (
-	guardSQL = `SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint, ` + timelineSQL
+	guardSQL = `SELECT (replayed - '0/0')::bigint, ` + timelineSQL + `
+		FROM (SELECT pg_last_wal_replay_lsn() AS replayed) AS node`
 	// The stamp is taken after the query, for the same reason turned round: what
 	// the query saw is not newer than what is replayed now. (Except for the moment
 	// in which a commit is visible and its record not yet counted as replayed; see
@@ -135,12 +136,12 @@ func (w *wire) needs(l *lease) steps {
 	return steps{guard: !w.guarded(l) || w.needsTimeline(l), stamp: l.demand.stamp}
 }
 
-// seen takes in what this backend has shown. A position without a timeline is
-// on the one that the connection is known to be on, and without one it is none:
-// unknown is never fresh.
+// seen takes in what this backend has shown. A position without a timeline, or with
+// the older one of a control file that is late, is on the one that the connection is
+// known to be on, and without one it is none: unknown is never fresh.
 func (w *wire) seen(lsn LSN, timeline uint32) Position {
-	if timeline == 0 {
-		timeline = w.state.pos.Timeline
+	if timeline == 0 || !w.router.config.Pooler {
+		timeline = max(timeline, w.state.pos.Timeline)
 	}
 	if timeline == 0 {
 		return Position{}

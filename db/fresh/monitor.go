@@ -1,6 +1,7 @@
 package fresh
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -22,21 +23,28 @@ type view struct {
 	sync    syncView // of a primary
 }
 
-// The timeline of a standby is that of the log it receives. Without a receiver
-// (cut off, or the primary is down) it is the one up to which the control file
-// says that recovery must go, which may be too old, by minutes, but never too new;
-// see asked.
-const timelineSQL = `coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
+// The timeline of a standby that has replayed up to "replayed" is that of the log it
+// receives, if it has received as much as it has replayed. One that is ahead of the fork
+// and crashes may replay its own log past the fork once more, and then ask for the new
+// timeline; it receives that from the start of a segment, below what it has replayed.
+//
+// Without a receiver (cut off, or the primary is down) it is the one up to which the
+// control file says that recovery must go, which may be too old, by minutes, but never
+// too new: it is that of the records that were replayed. See believe.
+const timelineSQL = `coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE written_lsn >= replayed),
 	(SELECT nullif(min_recovery_end_timeline, 0) FROM pg_control_recovery()), 0)`
 
+// What is replayed is asked first, in a subquery that is not flattened since the function
+// is volatile: a standby that receives and replays meanwhile is not taken for one ahead.
+//
 // pg_current_wal_flush_lsn and not ..._insert_lsn: the latter may point past a
 // page header, where no record ends and no idle standby ever gets to.
-const observeSQL = `SELECT standby, (CASE WHEN standby THEN pg_last_wal_replay_lsn()
+const observeSQL = `SELECT standby, (CASE WHEN standby THEN replayed
 		ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint,
 	CASE WHEN standby THEN ` + timelineSQL + `
 		ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::integer END,
 	(SELECT system_identifier FROM pg_control_system())
-FROM (SELECT pg_is_in_recovery() AS standby) AS role`
+FROM (SELECT pg_is_in_recovery() AS standby, pg_last_wal_replay_lsn() AS replayed) AS node`
 
 // watch observes one node until ctx ends, on a connection of its own: taken
 // from a pool that is exhausted it would be blind exactly when it is needed.
@@ -60,7 +68,7 @@ func (r *Router) watch(ctx context.Context, n *node, config *pgx.ConnConfig) {
 		case <-n.kick:
 			// Under a storm of errors everybody kicks; the node is not asked in step.
 			time.Sleep(r.config.SampleEvery / 10)
-		case <-time.After(pause(r.config.SampleEvery, failures)):
+		case <-time.After(a.pause(r.config.SampleEvery, failures)):
 		}
 	}
 }
@@ -75,13 +83,36 @@ func pause(period time.Duration, failures int) time.Duration {
 	return longest/2 + rand.N(longest/2)
 }
 
-// asked is the monitor's connection to a node, with the newest timeline that it told of
-// as a standby. What a server has received it keeps for as long as the connection
-// lives, and so it is known also when the stream ends and the control file is too old:
-// the standby that followed one failover serves on when the next primary dies.
+// asked is the monitor's connection to a node, with what that has told of its timeline as
+// a standby.
 type asked struct {
 	conn     *pgx.Conn
-	timeline uint32
+	last     uint32 // told by the last answer
+	timeline uint32 // the newest that two answers in a row agree on
+}
+
+// believe returns the timeline of a standby that now tells this one.
+//
+// A timeline that it has followed it keeps for as long as the connection lives, and so
+// that is known also when the stream ends and the control file is too old: the standby
+// that followed one failover serves on when the next primary dies.
+//
+// One answer is not enough for that. When the log that is received comes to where a
+// standby past the fork stands, it looks for milliseconds like one that follows, until
+// PostgreSQL finds that no record begins there, and ends the stream.
+func (a *asked) believe(told uint32) uint32 {
+	a.timeline = max(a.timeline, min(a.last, told))
+	a.last = told
+	return cmp.Or(a.timeline, told)
+}
+
+// pause is short if a new timeline wants to be told once more: until then the standby
+// answers nobody, and in a failover it is missed.
+func (a *asked) pause(period time.Duration, failures int) time.Duration {
+	if a.timeline > 0 && a.last > a.timeline {
+		return period / 10
+	}
+	return pause(period, failures)
 }
 
 func (a *asked) giveUp() {
@@ -115,8 +146,7 @@ func (r *Router) observe(ctx context.Context, a *asked, config *pgx.ConnConfig) 
 	v.pos = Position{Timeline: uint32(timeline), LSN: LSN(*lsn)}
 	if v.standby {
 		if !r.config.Pooler { // behind one the next answer may be another server's
-			a.timeline = max(a.timeline, v.pos.Timeline)
-			v.pos.Timeline = a.timeline
+			v.pos.Timeline = a.believe(v.pos.Timeline)
 		}
 		return v
 	}

@@ -192,8 +192,17 @@ func (t *trips) travel(aboard []*lease) {
 	}
 }
 
-// ask sends the reads and reads their answers.
+// ask sends the reads and reads their answers. A panic would end the program: whoever causes
+// it meets it again alone, on its own request, where it is reported.
 func (t *trips) ask(ctx context.Context, conn *pgxpool.Conn, aboard []*lease) {
+	defer func() {
+		if recover() != nil {
+			closeQuietly(conn.Conn()) // the pool drops it on release
+			for _, l := range aboard {
+				l.result, l.err = nil, errSkipped
+			}
+		}
+	}()
 	w := wire{router: aboard[0].router, node: aboard[0].node}
 	w.hold(conn)
 	var todo steps

@@ -3,6 +3,7 @@ package fresh_test
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -402,4 +403,75 @@ func TestATripEndsInTime(t *testing.T) {
 	behind.want(t, "", false)
 	s.open(t, 2)
 	slow.want(t, "0", false)
+}
+
+// TestAPanicOnATripIsNobodys: all aboard go again by themselves, and what has become of the
+// connection nobody asks.
+func TestAPanicOnATripIsNobodys(t *testing.T) {
+	s := newStation(t)
+	ahead := s.busy(t)
+	reads := []*asked{s.send(t, fresh.Position{}, readClock), s.send(t, fresh.Position{}, readClock)}
+	fresh.SpoilWaiting(s.router)
+	before := s.backend(t)
+	s.open(t, 1)
+	ahead.want(t, "0", false)
+	for _, a := range reads {
+		a.want(t, "", false)
+	}
+	if skips := s.sum(t, "leeway_trip_skips_total"); skips != 2 {
+		t.Errorf("%v reads were skipped, want both", skips)
+	}
+	if _, _, err := s.ask(t.Context(), fresh.Position{}, readClock); err != nil {
+		t.Error(err)
+	}
+	if after := s.backend(t); after == before {
+		t.Errorf("the connection to backend %d is used again", after)
+	}
+}
+
+// explosive is an argument that cannot be encoded.
+type explosive struct{}
+
+func (explosive) Value() (driver.Value, error) { panic("mine") }
+
+// TestAnArgumentsPanicIsItsCallers, also where others wait for the same connection.
+func TestAnArgumentsPanicIsItsCallers(t *testing.T) {
+	s := newStation(t)
+	const echo = "SELECT $1::text"
+	if _, _, err := s.ask(t.Context(), fresh.Position{}, echo, "a"); err != nil {
+		t.Fatal(err)
+	}
+	explode := func() (met any) {
+		defer func() { met = recover() }()
+		_, _, err := s.ask(t.Context(), fresh.Position{}, echo, explosive{})
+		return err
+	}
+	ahead := s.busy(t)
+	read := s.send(t, fresh.Position{}, echo, "b")
+	if met := explode(); met != "mine" {
+		t.Errorf("while the connection is out: %v", met)
+	}
+	s.open(t, 1)
+	ahead.want(t, "0", false)
+	read.want(t, "b", false)
+	if met := explode(); met != "mine" {
+		t.Errorf("with a connection for itself: %v", met)
+	}
+	next := s.busy(t) // it is not lost
+	read = s.send(t, fresh.Position{}, echo, "c")
+	s.open(t, 1)
+	next.want(t, "0", false)
+	read.want(t, "c", false)
+}
+
+// backend is the process at the other end of the connection that is shared.
+func (s *station) backend(t *testing.T) (pid int) {
+	t.Helper()
+	err := s.replica.QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity
+		WHERE application_name = 'leeway-shared' AND datname = current_database()
+		ORDER BY backend_start DESC LIMIT 1`).Scan(&pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }

@@ -35,11 +35,9 @@ var (
 	number          = reflect.TypeFor[json.Number]() // a string that need not take any
 )
 
-// add notes an error where the shape is at: a JSON pointer, made only for who needs it.
+// add notes an error where the shape is at: a JSON pointer, made only for who needs it. Who
+// walks over members stops at maxFieldErrors.
 func (s *shape) add(code, detail string) {
-	if len(s.errs) >= maxFieldErrors {
-		return
-	}
 	var pointer strings.Builder
 	for _, step := range s.at {
 		pointer.WriteByte('/')

@@ -16,14 +16,14 @@ type productList web.List[Summary]
 
 // AppendJSON implements web.Appender.
 func (l productList) AppendJSON(b []byte) []byte {
-	b = appendArray(append(b, `{"data":`...), l.Data, appendSummary)
+	b = web.AppendArray(append(b, `{"data":`...), l.Data, appendSummary)
 	b = l.Page.AppendJSON(append(b, `,"page":`...))
 	return append(b, '}')
 }
 
 // AppendJSON implements web.Appender.
 func (a searchAnswer) AppendJSON(b []byte) []byte {
-	b = appendArray(append(b, `{"data":`...), a.Data, appendHit)
+	b = web.AppendArray(append(b, `{"data":`...), a.Data, appendHit)
 	b = append(b, `,"facets":`...)
 	if len(a.Facets) == 0 { // as most ask for none
 		b = append(b, "[]"...)
@@ -35,25 +35,14 @@ func (a searchAnswer) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-func appendArray[T any](b []byte, all []T, one func([]byte, *T) []byte) []byte {
-	b = append(b, '[')
-	for i := range all {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = one(b, &all[i])
-	}
-	return append(b, ']')
-}
-
 // appendSummary is no method, which a Product would have as well and be written as a part
 // of itself.
 func appendSummary(b []byte, s *Summary) []byte {
 	b, _ = s.ID.AppendText(append(b, `{"id":"`...)) // the error is always nil
 	b = web.AppendString(append(b, `","slug":`...), s.Slug)
 	b = web.AppendString(append(b, `,"name":`...), s.Name)
-	b = appendMoney(append(b, `,"price_range":{"min":`...), s.PriceRange.Min)
-	b = appendMoney(append(b, `,"max":`...), s.PriceRange.Max)
+	b = s.PriceRange.Min.AppendJSON(append(b, `,"price_range":{"min":`...))
+	b = s.PriceRange.Max.AppendJSON(append(b, `,"max":`...))
 	b = strconv.AppendBool(append(b, `},"in_stock":`...), s.InStock)
 	b = web.AppendString(append(b, `,"category":{"slug":`...), s.Category.Slug)
 	b = web.AppendString(append(b, `,"name":`...), s.Category.Name)
@@ -61,7 +50,8 @@ func appendSummary(b []byte, s *Summary) []byte {
 	return append(b, `"}`...)
 }
 
-func appendMoney(b []byte, m Money) []byte {
+// AppendJSON implements web.Appender.
+func (m Money) AppendJSON(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `{"amount":`...), m.Amount, 10)
 	b = web.AppendString(append(b, `,"currency":`...), m.Currency)
 	return append(b, '}')

@@ -101,17 +101,19 @@ func (b *batch) begin(ctx context.Context) error {
 	var claimed []writeq.ClaimKeysRow
 	var locked []writeq.LockOpenCartsRow
 	var lines []writeq.LinesOfCartsRow
+	var goods []writeq.GoodsOfCartsRow
 	err := fresh.Together(ctx,
 		func(ctx context.Context) (err error) { claimed, err = b.q.ClaimKeys(ctx, claim); return err },
 		func(ctx context.Context) (err error) { locked, err = b.q.LockOpenCarts(ctx, lock); return err },
 		func(ctx context.Context) (err error) { lines, err = b.q.LinesOfCarts(ctx, lock.CartIds); return err },
+		func(ctx context.Context) (err error) { goods, err = b.q.GoodsOfCarts(ctx, lock.CartIds); return err },
 	)
 	if err != nil {
 		return fmt.Errorf("claim keys and carts: %w", err)
 	}
 	b.answer(claimed)
 	b.enter(locked)
-	b.fill(lines)
+	b.fill(lines, goods)
 	return nil
 }
 
@@ -150,18 +152,25 @@ func (b *batch) enter(carts []writeq.LockOpenCartsRow) {
 
 // fill sends those away whose cart is empty, or not what they agreed to pay. The lines
 // of a cart that is not locked are nobody's business.
-func (b *batch) fill(rows []writeq.LinesOfCartsRow) {
+func (b *batch) fill(rows []writeq.LinesOfCartsRow, goods []writeq.GoodsOfCartsRow) {
+	sold := make(map[id.ID]writeq.GoodsOfCartsRow, len(goods))
+	for _, g := range goods {
+		sold[g.ID] = g
+	}
 	currency, odd := b.store.config.Currency, map[id.ID]bool{}
 	for _, r := range rows {
 		cart, ok := b.carts[r.CartID]
 		if !ok {
 			continue
 		}
+		g, known := sold[r.VariantID]
 		l, err := newLine(Item{
-			VariantID: r.VariantID, ProductSlug: r.ProductSlug, Name: r.Name, SKU: r.Sku,
-			Options: r.Options, Quantity: int(r.Quantity),
-		}, currency, r.Price)
-		odd[r.CartID] = odd[r.CartID] || err != nil
+			VariantID: r.VariantID, ProductSlug: g.ProductSlug, Name: g.Name, SKU: g.Sku,
+			Options: g.Options, Quantity: int(r.Quantity),
+		}, currency, g.Price)
+		if err != nil || !known {
+			odd[r.CartID] = true
+		}
 		cart.lines = append(cart.lines, l)
 		b.carts[r.CartID] = cart
 	}

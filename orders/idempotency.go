@@ -9,6 +9,7 @@ import (
 
 	"example.com/leeway/catalog"
 	"example.com/leeway/db/writeq"
+	"example.com/leeway/internal/id"
 )
 
 // Key is an Idempotency-Key with what it is valid for: one caller, one route
@@ -45,7 +46,17 @@ type Answer struct {
 	Status   int
 	Body     []byte
 	Replayed bool
+	head     *head // of a new one; that of a replay is read from its bytes
 }
+
+// head is what the headers of an answer are made of, as it stands in its bytes.
+type head struct {
+	ID      id.ID `json:"id"`
+	Version int64 `json:"version"`
+}
+
+func (o Order) head() *head { return &head{o.ID, o.Version} }
+func (c Cart) head() *head  { return &head{c.ID, c.Version} }
 
 // once runs work under the key in one transaction, or gives the answer that an
 // earlier request got. The answer is stored before last runs, and nothing runs
@@ -156,6 +167,9 @@ type failure struct {
 }
 
 func encodeFailure(err error) (answer Answer, final bool) {
+	if err == nil {
+		return Answer{}, false
+	}
 	var f failure
 	status := conflict
 	var shortage *catalog.ShortageError

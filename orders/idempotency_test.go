@@ -214,10 +214,40 @@ func TestFailureMeetsTwin(t *testing.T) {
 	}, nothing)
 	other := <-twin
 	answer.Replayed, other.answer.Replayed = false, false
-	if diff := cmp.Diff(answer, other.answer); diff != "" || !errors.Is(err, other.err) {
+	if diff := cmp.Diff(answer, other.answer, cmp.AllowUnexported(Answer{})); diff != "" || !errors.Is(err, other.err) {
 		t.Errorf("one key, two answers: %v and %v (-failed +twin):\n%s", err, other.err, diff)
 	}
 	s.audit(t)
+}
+
+// TestAnswersStayBesideTheirKeys: an answer of two lines is 1,150 bytes. On another page than
+// its key it would need two more entries in indexes.
+func TestAnswersStayBesideTheirKeys(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	admin := s.Admin(t, s.Primary())
+	s.exec(t, admin, "BEGIN")
+	claim, keep := writeq.ClaimKeysParams{Route: "checkout"}, writeq.KeepAnswersParams{Route: "checkout"}
+	for range 64 {
+		who, _ := newShopper()
+		claim.Callers, claim.Keys = append(claim.Callers, who.digest[:]), append(claim.Keys, id.New().String())
+		claim.Fingerprints = append(claim.Fingerprints, who.digest[:])
+		keep.Statuses, keep.Responses = append(keep.Statuses, http.StatusCreated), append(keep.Responses, make([]byte, 1150))
+	}
+	keep.Callers, keep.Keys, keep.Fingerprints = claim.Callers, claim.Keys, claim.Fingerprints
+	q := writeq.New(admin)
+	if known, err := q.ClaimKeys(t.Context(), claim); err != nil || len(known) != 0 {
+		t.Fatal(known, err)
+	}
+	if err := q.KeepAnswers(t.Context(), keep); err != nil {
+		t.Fatal(err)
+	}
+	beside := 0
+	err := admin.QueryRow(t.Context(), "SELECT pg_stat_get_xact_tuples_hot_updated('idempotency_keys'::regclass)").Scan(&beside)
+	if err != nil || beside != len(keep.Keys) {
+		t.Errorf("%d of %d answers are beside their keys, %v", beside, len(keep.Keys), err)
+	}
+	s.exec(t, admin, "ROLLBACK")
 }
 
 // TestReplayWaitsForTheStandby stops both standbys: an order that none of them

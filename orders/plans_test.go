@@ -51,6 +51,7 @@ func TestNothingReadsAWholeTable(t *testing.T) {
 		{"write/idempotency", "ForgetKeys", "idempotency_keys_age"},
 		{"write/combine", "LeaveKeys", "idempotency_keys_pkey"},
 		{"write/combine", "CloseCarts", "carts_pkey"},
+		{"write/combine", "LinesOfCarts", "cart_lines_pkey"},
 	} {
 		sql, params := querySQL(t, tt.file, tt.query)
 		s.exec(t, conn, fmt.Sprintf("PREPARE %s AS %s", tt.query, sql))

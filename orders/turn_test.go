@@ -49,7 +49,7 @@ func TestABatchBeginsBehindACommit(t *testing.T) {
 				go join(1)
 			}
 			dbtest.Eventually(t, "the second has read its carts", func() bool {
-				return backends("state = 'idle in transaction' AND query LIKE '-- name: LinesOfCarts %'") == 1
+				return backends("state = 'idle in transaction' AND query LIKE '-- name: GoodsOfCarts %'") == 1
 			})
 			if backends(stalled) != 1 || s.waiting(t) != 1 || len(told) != 0 {
 				t.Errorf("%d COMMITs wait, %d backends wait for a lock, and %d are told", backends(stalled), s.waiting(t), len(told))

@@ -157,7 +157,7 @@ func checkoutBody(body []byte, currency string) (CheckoutForm, error) {
 	var v web.Validator
 	v.Text(form.Email, "/email", 3, maxEmail)
 	v.Check(isEmail(form.Email), "/email", "invalid_email", "must be an address such as ada@example.com")
-	form.ShippingAddress.validate(&v, "/shipping_address")
+	form.ShippingAddress.validate(&v)
 	if t := sent.ExpectedTotal; t != nil {
 		v.Check(t.Amount != nil, "/expected_total/amount", "required", "must be the total in minor units")
 		v.Check(t.Amount == nil || *t.Amount >= 0, "/expected_total/amount", "out_of_range", "must not be negative")
@@ -178,14 +178,14 @@ func isEmail(s string) bool {
 		!strings.Contains(domain, "@") && !strings.ContainsFunc(s, unicode.IsSpace)
 }
 
-func (a Address) validate(v *web.Validator, at string) {
-	v.Text(a.Name, at+"/name", 1, 200)
-	v.Text(a.Line1, at+"/line1", 1, 200)
-	v.Text(a.Line2, at+"/line2", 0, 200)
-	v.Text(a.City, at+"/city", 1, 100)
-	v.Text(a.PostalCode, at+"/postal_code", 1, 20)
-	v.Text(a.Region, at+"/region", 0, 100)
-	v.Check(isCountry(a.Country), at+"/country", "unknown_country", "must be an ISO 3166-1 alpha-2 code, such as DE")
+func (a Address) validate(v *web.Validator) {
+	v.Text(a.Name, "/shipping_address/name", 1, 200)
+	v.Text(a.Line1, "/shipping_address/line1", 1, 200)
+	v.Text(a.Line2, "/shipping_address/line2", 0, 200)
+	v.Text(a.City, "/shipping_address/city", 1, 100)
+	v.Text(a.PostalCode, "/shipping_address/postal_code", 1, 20)
+	v.Text(a.Region, "/shipping_address/region", 0, 100)
+	v.Check(isCountry(a.Country), "/shipping_address/country", "unknown_country", "must be an ISO 3166-1 alpha-2 code, such as DE")
 }
 
 // orderRef reads token and path, in this order: who is not known is told nothing
@@ -260,12 +260,15 @@ func sendCart(w http.ResponseWriter, status int, cart Cart) error {
 func answerWith[T any](status int) func(T) (Answer, error) {
 	return func(v T) (Answer, error) {
 		body, err := web.Encode(v)
-		return Answer{Status: status, Body: body}, err
+		a := Answer{Status: status, Body: body}
+		if headed, ok := any(v).(interface{ head() *head }); ok {
+			a.head = headed.head()
+		}
+		return a, err
 	}
 }
 
-// sendAnswer sends a kept answer, or the failure that was kept in its place. The
-// headers come from the bytes, so that a replay has the same ones.
+// sendAnswer sends a kept answer, or the failure that was kept in its place.
 func sendAnswer(w http.ResponseWriter, a Answer, err error) error {
 	if a.Replayed {
 		w.Header().Set("Idempotent-Replayed", "true")
@@ -273,16 +276,15 @@ func sendAnswer(w http.ResponseWriter, a Answer, err error) error {
 	if err != nil {
 		return err
 	}
-	var head struct {
-		ID      id.ID `json:"id"`
-		Version int64 `json:"version"`
+	if a.head == nil {
+		a.head = new(head)
+		if err := json.Unmarshal(a.Body, a.head); err != nil {
+			return fmt.Errorf("kept answer: %w", err)
+		}
 	}
-	if err := json.Unmarshal(a.Body, &head); err != nil {
-		return fmt.Errorf("kept answer: %w", err)
-	}
-	w.Header().Set("ETag", web.ETag(head.Version))
+	w.Header().Set("ETag", web.ETag(a.head.Version))
 	if a.Status == http.StatusCreated {
-		w.Header().Set("Location", "/v1/orders/"+head.ID.String())
+		w.Header().Set("Location", "/v1/orders/"+a.head.ID.String())
 	}
 	return web.Raw(w, a.Status, a.Body)
 }

@@ -13,12 +13,15 @@ import (
 
 const claimKeys = `-- name: ClaimKeys :many
 
-INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint)
-SELECT w.caller, $1::text, w.key, w.fingerprint
-FROM (SELECT unnest($2::bytea[]) AS caller, unnest($3::text[]) AS key, unnest($4::bytea[]) AS fingerprint) w
-ORDER BY w.caller, w.key
-ON CONFLICT (caller, route, key) DO UPDATE SET replayed_at = now()
-RETURNING k.caller, k.key, k.fingerprint, k.status, k.response
+WITH claimed AS (
+    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint)
+    SELECT w.caller, $1::text, w.key, w.fingerprint
+    FROM (SELECT unnest($2::bytea[]) AS caller, unnest($3::text[]) AS key, unnest($4::bytea[]) AS fingerprint) w
+    ORDER BY w.caller, w.key
+    ON CONFLICT (caller, route, key) DO UPDATE SET replayed_at = now()
+    RETURNING k.caller, k.key, k.fingerprint, k.status, k.response
+)
+SELECT caller, key, fingerprint, status, response FROM claimed WHERE status IS NOT NULL
 `
 
 type ClaimKeysParams struct {
@@ -38,8 +41,8 @@ type ClaimKeysRow struct {
 
 // What one transaction does for several checkouts at once. Every list is in the same
 // order; the statements of a single checkout are beside these in checkout.sql.
-// ClaimKey for several keys, each named once. In one order, so that two batches wait
-// for each other's keys in a line and not in a circle.
+// ClaimKey for several keys, each named once; it returns those that have an answer. In one
+// order, so that two batches wait for each other's keys in a line and not in a circle.
 func (q *Queries) ClaimKeys(ctx context.Context, arg ClaimKeysParams) ([]ClaimKeysRow, error) {
 	rows, err := q.db.Query(ctx, claimKeys,
 		arg.Route,
@@ -82,6 +85,50 @@ func (q *Queries) CloseCarts(ctx context.Context, cartIds []id.ID) (int64, error
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const goodsOfCarts = `-- name: GoodsOfCarts :many
+SELECT v.id, v.price, v.sku, v.options, p.slug AS product_slug, p.name
+FROM variants v
+JOIN products p ON p.id = v.product_id
+WHERE v.id = ANY (ARRAY(SELECT DISTINCT l.variant_id FROM cart_lines l WHERE l.cart_id = ANY ($1::uuid[])))
+`
+
+type GoodsOfCartsRow struct {
+	ID          id.ID
+	Price       int64
+	Sku         string
+	Options     []byte
+	ProductSlug string
+	Name        string
+}
+
+// What is in the carts, each variant once: the hot one is in all of them.
+func (q *Queries) GoodsOfCarts(ctx context.Context, cartIds []id.ID) ([]GoodsOfCartsRow, error) {
+	rows, err := q.db.Query(ctx, goodsOfCarts, cartIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GoodsOfCartsRow{}
+	for rows.Next() {
+		var i GoodsOfCartsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Price,
+			&i.Sku,
+			&i.Options,
+			&i.ProductSlug,
+			&i.Name,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const keepAnswers = `-- name: KeepAnswers :exec
@@ -134,22 +181,13 @@ func (q *Queries) LeaveKeys(ctx context.Context, arg LeaveKeysParams) error {
 }
 
 const linesOfCarts = `-- name: LinesOfCarts :many
-SELECT l.cart_id, l.variant_id, l.quantity, v.price, v.sku, v.options, p.slug AS product_slug, p.name
-FROM cart_lines l
-JOIN variants v ON v.id = l.variant_id
-JOIN products p ON p.id = v.product_id
-WHERE l.cart_id = ANY ($1::uuid[])
+SELECT cart_id, variant_id, quantity FROM cart_lines WHERE cart_id = ANY ($1::uuid[])
 `
 
 type LinesOfCartsRow struct {
-	CartID      id.ID
-	VariantID   id.ID
-	Quantity    int32
-	Price       int64
-	Sku         string
-	Options     []byte
-	ProductSlug string
-	Name        string
+	CartID    id.ID
+	VariantID id.ID
+	Quantity  int32
 }
 
 // A statement of its own after the lock, for the snapshot after it.
@@ -162,16 +200,7 @@ func (q *Queries) LinesOfCarts(ctx context.Context, cartIds []id.ID) ([]LinesOfC
 	items := []LinesOfCartsRow{}
 	for rows.Next() {
 		var i LinesOfCartsRow
-		if err := rows.Scan(
-			&i.CartID,
-			&i.VariantID,
-			&i.Quantity,
-			&i.Price,
-			&i.Sku,
-			&i.Options,
-			&i.ProductSlug,
-			&i.Name,
-		); err != nil {
+		if err := rows.Scan(&i.CartID, &i.VariantID, &i.Quantity); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

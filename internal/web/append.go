@@ -26,6 +26,18 @@ func (p Page) AppendJSON(b []byte) []byte {
 	return append(AppendString(b, *p.NextCursor), '}')
 }
 
+// AppendArray appends what one appends of each; nil is an empty array, too.
+func AppendArray[T any](b []byte, all []T, one func([]byte, *T) []byte) []byte {
+	b = append(b, '[')
+	for i := range all {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = one(b, &all[i])
+	}
+	return append(b, ']')
+}
+
 // AppendString appends s as a JSON string. What JSON escapes, and what may be no UTF-8, is
 // left to encoding/json.
 func AppendString(b []byte, s string) []byte {

@@ -100,10 +100,10 @@ func Unmarshal(body []byte, v any) error {
 		return fmt.Errorf("web: Unmarshal into %T, want a pointer", v)
 	}
 	var s shape
-	if string(bytes.TrimSpace(body)) == "null" {
-		s.add("", "wrong_type", "must not be null")
+	if value := bytes.TrimSpace(body); string(value) == "null" {
+		s.add("wrong_type", "must not be null")
 	} else {
-		s.value(body, target.Elem(), "")
+		s.value(value, target.Elem())
 	}
 	if len(s.errs) > 0 {
 		return Invalid(http.StatusUnprocessableEntity, s.errs[0].Code, s.errs...)

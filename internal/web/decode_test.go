@@ -67,6 +67,11 @@ func TestUnmarshalFaults(t *testing.T) {
 		{`{"items":[{"sku":1}]}`, "unknown_field", "/items/0/sku"},
 		{`{"options":{"a":1}}`, "wrong_type", "/options/a"},
 		{`{"options":{"a":"1","a":"2"}}`, "duplicate_field", "/options/a"},
+		{`{"options":{"a/b":1}}`, "wrong_type", "/options/a~1b"},
+		{`{"name":"a","n\u0061me":"b"}`, "duplicate_field", "/name"},
+		{`{"n\u0061mes":1}`, "unknown_field", "/names"},
+		{`{"items":[],"items":[]}`, "duplicate_field", "/items"},
+		{`{"note":"a","name":"\"","items":[{"quantity":1},{"quantity":1,"quantity":2}]}`, "duplicate_field", "/items/1/quantity"},
 		{`{"at":"yesterday"}`, "wrong_type", "/at"},
 		{`{"amount":"many"}`, "wrong_type", "/amount"},
 	}

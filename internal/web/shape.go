@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"encoding"
 	"encoding/json"
 	"reflect"
@@ -18,7 +17,17 @@ import (
 // without its place, UnmarshalTypeError omits array indexes, a failed
 // UnmarshalText has neither, and duplicates and foreign case pass silently.
 // The price is that leaves are decoded twice, in at most MaxBody bytes.
-type shape struct{ errs []FieldError }
+type shape struct {
+	at   []step // the way to the value that is looked at
+	errs []FieldError
+}
+
+// A step leads to a member of an object, or to an element of an array if index is not
+// negative.
+type step struct {
+	name  string
+	index int
+}
 
 var (
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
@@ -26,123 +35,155 @@ var (
 	number          = reflect.TypeFor[json.Number]() // a string that need not take any
 )
 
-func (s *shape) add(pointer, code, detail string) {
-	if len(s.errs) < maxFieldErrors {
-		s.errs = append(s.errs, FieldError{Pointer: pointer, Code: code, Detail: detail})
+// add notes an error where the shape is at: a JSON pointer, made only for who needs it. Who
+// walks over members stops at maxFieldErrors.
+func (s *shape) add(code, detail string) {
+	var pointer strings.Builder
+	for _, step := range s.at {
+		pointer.WriteByte('/')
+		if step.index >= 0 {
+			pointer.WriteString(strconv.Itoa(step.index))
+		} else {
+			_, _ = escapePointer.WriteString(&pointer, step.name)
+		}
 	}
+	s.errs = append(s.errs, FieldError{Pointer: pointer.String(), Code: code, Detail: detail})
 }
 
 // value checks raw, which is valid JSON, against t. The recursion is as deep as
 // t, not as deep as the body: interfaces and self-decoding types are leaves.
-func (s *shape) value(raw json.RawMessage, t reflect.Type, pointer string) {
+func (s *shape) value(raw []byte, t reflect.Type) {
 	if t.Kind() == reflect.Pointer {
-		if string(bytes.TrimSpace(raw)) != "null" {
-			s.value(raw, t.Elem(), pointer)
+		if string(raw) != "null" {
+			s.value(raw, t.Elem())
 		}
 		return
 	}
 	self := reflect.PointerTo(t)
 	if self.Implements(jsonUnmarshaler) || self.Implements(textUnmarshaler) {
-		s.leaf(raw, t, pointer)
+		s.leaf(raw, t)
 		return
 	}
 	bytesLike := t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
 	switch {
 	case t.Kind() == reflect.Struct:
-		s.object(raw, fieldTypes(t), nil, pointer)
+		s.object(raw, t)
 	case t.Kind() == reflect.Map:
-		s.object(raw, nil, t.Elem(), pointer)
+		s.mapping(raw, t.Elem())
 	case t.Kind() == reflect.Slice && !bytesLike, t.Kind() == reflect.Array:
-		s.array(raw, t, pointer)
+		s.array(raw, t)
 	case t.Kind() == reflect.String && raw[0] == '"' && t != number:
 		// Fits, whatever it is: nine of ten leaves.
 	default:
-		s.leaf(raw, t, pointer)
+		s.leaf(raw, t)
 	}
 }
 
 // leaf lets encoding/json judge. It ignores null for scalars and text types,
 // which would turn {"quantity":null} into 0 unnoticed.
-func (s *shape) leaf(raw json.RawMessage, t reflect.Type, pointer string) {
-	null := string(bytes.TrimSpace(raw)) == "null"
-	if null && t.Kind() != reflect.Interface && t.Kind() != reflect.Slice &&
+func (s *shape) leaf(raw []byte, t reflect.Type) {
+	if string(raw) == "null" && t.Kind() != reflect.Interface && t.Kind() != reflect.Slice &&
 		!reflect.PointerTo(t).Implements(jsonUnmarshaler) {
-		s.add(pointer, "wrong_type", "must not be null")
+		s.add("wrong_type", "must not be null")
 		return
 	}
 	if json.Unmarshal(raw, reflect.New(t).Interface()) != nil {
-		s.add(pointer, "wrong_type", "must be "+describe(t))
+		s.add("wrong_type", "must be "+describe(t))
 	}
 }
 
-// object checks the members of a struct (fields) or of a map (elem).
-func (s *shape) object(raw json.RawMessage, fields map[string]reflect.Type, elem reflect.Type, pointer string) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if !s.open(dec, '{', elem != nil, "an object", pointer) {
+// object checks the members of a struct.
+func (s *shape) object(raw []byte, t reflect.Type) {
+	if raw[0] != '{' {
+		s.add("wrong_type", "must be an object")
+		return
+	}
+	fields := fieldsOf(t)
+	seen := make([]bool, len(fields))
+	for name, member := range members(raw) {
+		f, known := fields[string(name)]
+		if !known {
+			f.name = string(name)
+		}
+		switch s.at = append(s.at, step{f.name, -1}); {
+		case !known:
+			s.add("unknown_field", "is not a field of this object")
+		case seen[f.number]:
+			s.add("duplicate_field", "must appear once")
+		default:
+			seen[f.number] = true
+			s.value(member, f.typ)
+		}
+		if s.at = s.at[:len(s.at)-1]; len(s.errs) == maxFieldErrors {
+			return
+		}
+	}
+}
+
+// mapping checks the members of a map.
+func (s *shape) mapping(raw []byte, elem reflect.Type) {
+	if raw[0] != '{' {
+		s.nullable(raw, "an object")
 		return
 	}
 	seen := map[string]bool{}
-	for dec.More() && len(s.errs) < maxFieldErrors {
-		token, _ := dec.Token()
-		name, _ := token.(string)
-		at := pointer + "/" + escapePointer.Replace(name)
-		var member json.RawMessage
-		if dec.Decode(&member) != nil {
-			return // unreachable: the body is valid JSON
+	for name, member := range members(raw) {
+		s.at = append(s.at, step{string(name), -1})
+		if seen[string(name)] {
+			s.add("duplicate_field", "must appear once")
+		} else {
+			seen[string(name)] = true
+			s.value(member, elem)
 		}
-		t, known := fields[name]
-		if elem != nil {
-			t, known = elem, true
+		if s.at = s.at[:len(s.at)-1]; len(s.errs) == maxFieldErrors {
+			return
 		}
-		switch {
-		case seen[name]:
-			s.add(at, "duplicate_field", "must appear once")
-		case !known:
-			s.add(at, "unknown_field", "is not a field of this object")
-		default:
-			s.value(member, t, at)
-		}
-		seen[name] = true
 	}
 }
 
-func (s *shape) array(raw json.RawMessage, t reflect.Type, pointer string) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if !s.open(dec, '[', t.Kind() == reflect.Slice, "an array", pointer) {
+func (s *shape) array(raw []byte, t reflect.Type) {
+	switch {
+	case raw[0] != '[' && t.Kind() == reflect.Slice:
+		s.nullable(raw, "an array")
+		return
+	case raw[0] != '[':
+		s.add("wrong_type", "must be an array")
 		return
 	}
-	for i := 0; dec.More() && len(s.errs) < maxFieldErrors; i++ {
-		var member json.RawMessage
-		if dec.Decode(&member) != nil {
-			return // unreachable: the body is valid JSON
+	i := 0
+	for element := range elements(raw) {
+		s.at = append(s.at, step{index: i})
+		s.value(element, t.Elem())
+		if s.at = s.at[:len(s.at)-1]; len(s.errs) == maxFieldErrors {
+			return
 		}
-		s.value(member, t.Elem(), pointer+"/"+strconv.Itoa(i))
+		i++
 	}
 }
 
-// open consumes the delimiter and reports whether members follow.
-func (s *shape) open(dec *json.Decoder, delim json.Delim, nullable bool, want, pointer string) bool {
-	token, _ := dec.Token()
-	if token == nil && nullable {
-		return false
+func (s *shape) nullable(raw []byte, want string) {
+	if string(raw) != "null" {
+		s.add("wrong_type", "must be "+want)
 	}
-	if token != delim {
-		s.add(pointer, "wrong_type", "must be "+want)
-		return false
-	}
-	return true
 }
 
-// fieldsOf has what fieldTypes found out, by reflect.Type: as many as there are in the program.
-var fieldsOf sync.Map
+// A field is one that JSON may name; number tells those of a type apart, from 0 on.
+type field struct {
+	name   string
+	number int
+	typ    reflect.Type
+}
 
-// fieldTypes maps the JSON names of t to their types. VisibleFields also lists
-// what embedded structs promote.
-func fieldTypes(t reflect.Type) map[string]reflect.Type {
-	if fields, ok := fieldsOf.Load(t); ok {
-		return fields.(map[string]reflect.Type)
+// known has what fieldsOf found out, by reflect.Type: as many as there are in the program.
+var known sync.Map
+
+// fieldsOf maps the JSON names of t to its fields. VisibleFields also lists what embedded
+// structs promote.
+func fieldsOf(t reflect.Type) map[string]field {
+	if fields, ok := known.Load(t); ok {
+		return fields.(map[string]field)
 	}
-	fields := map[string]reflect.Type{}
+	fields := map[string]field{}
 	for _, f := range reflect.VisibleFields(t) {
 		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !f.IsExported() || tag == "-" || f.Anonymous && tag == "" {
@@ -151,9 +192,13 @@ func fieldTypes(t reflect.Type) map[string]reflect.Type {
 		if tag == "" {
 			tag = f.Name
 		}
-		fields[tag] = f.Type
+		number := len(fields)
+		if shadowed, ok := fields[tag]; ok {
+			number = shadowed.number
+		}
+		fields[tag] = field{tag, number, f.Type}
 	}
-	fieldsOf.Store(t, fields)
+	known.Store(t, fields)
 	return fields
 }
 

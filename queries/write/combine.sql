@@ -2,14 +2,17 @@
 -- order; the statements of a single checkout are beside these in checkout.sql.
 
 -- name: ClaimKeys :many
--- ClaimKey for several keys, each named once. In one order, so that two batches wait
--- for each other's keys in a line and not in a circle.
-INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint)
-SELECT w.caller, @route::text, w.key, w.fingerprint
-FROM (SELECT unnest(@callers::bytea[]) AS caller, unnest(@keys::text[]) AS key, unnest(@fingerprints::bytea[]) AS fingerprint) w
-ORDER BY w.caller, w.key
-ON CONFLICT (caller, route, key) DO UPDATE SET replayed_at = now()
-RETURNING k.caller, k.key, k.fingerprint, k.status, k.response;
+-- ClaimKey for several keys, each named once; it returns those that have an answer. In one
+-- order, so that two batches wait for each other's keys in a line and not in a circle.
+WITH claimed AS (
+    INSERT INTO idempotency_keys AS k (caller, route, key, fingerprint)
+    SELECT w.caller, @route::text, w.key, w.fingerprint
+    FROM (SELECT unnest(@callers::bytea[]) AS caller, unnest(@keys::text[]) AS key, unnest(@fingerprints::bytea[]) AS fingerprint) w
+    ORDER BY w.caller, w.key
+    ON CONFLICT (caller, route, key) DO UPDATE SET replayed_at = now()
+    RETURNING k.caller, k.key, k.fingerprint, k.status, k.response
+)
+SELECT * FROM claimed WHERE status IS NOT NULL;
 
 -- name: KeepAnswers :exec
 -- KeepAnswer for several keys, all of them claimed in this transaction. An upsert,
@@ -38,11 +41,14 @@ FOR NO KEY UPDATE OF c SKIP LOCKED;
 
 -- name: LinesOfCarts :many
 -- A statement of its own after the lock, for the snapshot after it.
-SELECT l.cart_id, l.variant_id, l.quantity, v.price, v.sku, v.options, p.slug AS product_slug, p.name
-FROM cart_lines l
-JOIN variants v ON v.id = l.variant_id
+SELECT cart_id, variant_id, quantity FROM cart_lines WHERE cart_id = ANY (@cart_ids::uuid[]);
+
+-- name: GoodsOfCarts :many
+-- What is in the carts, each variant once: the hot one is in all of them.
+SELECT v.id, v.price, v.sku, v.options, p.slug AS product_slug, p.name
+FROM variants v
 JOIN products p ON p.id = v.product_id
-WHERE l.cart_id = ANY (@cart_ids::uuid[]);
+WHERE v.id = ANY (ARRAY(SELECT DISTINCT l.variant_id FROM cart_lines l WHERE l.cart_id = ANY (@cart_ids::uuid[])));
 
 -- name: CloseCarts :execrows
 UPDATE carts SET status = 'ordered', version = version + 1, updated_at = now()

@@ -61,7 +61,7 @@ func newCombiner(s *Store) *combiner {
 	close(nobody)
 	return &combiner{
 		store: s, heat: heat, deadline: batchDeadline, underWay: map[*ticket]bool{}, ahead: nobody,
-		looks: lookout{db: s.db, policy: s.config.CartRead, heat: heat, deadline: lookDeadline},
+		looks: lookout{db: s.db, policy: s.config.CartRead, heat: heat, deadline: lookDeadline, failed: s.config.HotHooks.Failed},
 	}
 }
 
@@ -73,8 +73,9 @@ type HotHooks struct {
 	Batch func(together, alone int)
 	// Full is told of each that found no place in the queue.
 	Full func()
-	// Failed is told why a shared transaction came to nothing. It tells of none whose
-	// COMMIT is in doubt: each of its checkouts returns that error.
+	// Failed is told why a shared transaction came to nothing, or of a panic in a look into
+	// carts. It tells of no transaction whose COMMIT is in doubt: each of its checkouts
+	// returns that error.
 	Failed func(error)
 }
 

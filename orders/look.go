@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type lookout struct {
 	policy   fresh.Policy
 	heat     *heat
 	deadline time.Duration
+	failed   func(error) // nil: nobody is told
 
 	mu     sync.Mutex
 	next   *look // gathers; nil: nobody waits
@@ -95,9 +97,13 @@ func (l *lookout) take() *look {
 }
 
 // ask has a carrier of its own: no checkout's answer comes from this read. A panic, which
-// would end the program, is a question without an answer.
+// would end the program, is a question without an answer, and told.
 func (l *lookout) ask(mine *look) {
-	defer func() { _ = recover() }()
+	defer func() {
+		if v := recover(); v != nil && l.failed != nil {
+			l.failed(fmt.Errorf("look into carts: panic: %v", v))
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), l.deadline)
 	defer cancel()
 	ctx = fresh.WithCarrier(ctx, fresh.NewCarrier(mine.token))

@@ -52,12 +52,14 @@ func TestAPanicInALookIsNoAnswer(t *testing.T) {
 	}
 	l := &s.store.combiner.looks
 	l.db = db.New(s.NewRouter(t, config))
+	var told error
+	l.failed = func(err error) { told = err }
 	c, at := s.newCart(t, ItemInput{s.variant, 1})
 	ctx := fresh.WithCarrier(t.Context(), fresh.NewCarrier(c.position))
 
 	panics.Store(true)
-	if hot := l.into(ctx, at.ID); hot != nil || panics.Load() {
-		t.Errorf("hot are %v; it did not panic: %v", hot, panics.Load())
+	if hot := l.into(ctx, at.ID); hot != nil || panics.Load() || told == nil {
+		t.Errorf("hot are %v; it did not panic: %v; told was %v", hot, panics.Load(), told)
 	}
 	if hot := l.into(ctx, at.ID); !slices.Equal(hot, []id.ID{s.variant}) {
 		t.Errorf("the next look finds %v, want %s", hot, s.variant)

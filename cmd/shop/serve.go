@@ -140,7 +140,7 @@ func (s *server) ordersConfig() orders.Config {
 	config.PaymentWindow = s.PaymentWindow
 	config.HotBatch, config.HotHooks = s.HotBatch, s.observer.hotHooks()
 	config.HotHooks.Failed = func(err error) {
-		s.log.Warn("a batch of checkouts failed; each of them goes alone", "error", web.ErrorText(err))
+		s.log.Warn("checkouts could not share; each of them goes alone", "error", web.ErrorText(err))
 	}
 	config.CartRead, config.OrderRead = s.sessionPolicy(), s.sessionPolicy()
 	return config

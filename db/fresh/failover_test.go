@@ -164,16 +164,33 @@ func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
 	var rows int
 	b.scan(t, admin, "SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint", &lsn)
 	b.scan(t, admin, readCounter, &rows)
-	if token.Timeline != 2 || fresh.LSN(lsn) <= token.LSN || rows != 1 {
-		t.Fatalf("the standby at %s has n = %d, the token is %s: there is nothing to be mistaken", fresh.LSN(lsn), rows, token)
-	}
-	until(second, func() { // some samples long
-		for _, p := range []fresh.Policy{fresh.Session(), fresh.Bounded(5 * second)} {
-			if n, served := b.read(t, p, token); n < 2 || served.Node != successor.Name() {
-				t.Fatalf("%+v: n = %d from %+v", p, n, served)
-			}
+	answeredBy := func(want int) {
+		t.Helper()
+		if token.Timeline != 2 || fresh.LSN(lsn) <= token.LSN || rows != 1 {
+			t.Fatalf("the standby at %s has n = %d, the token is %s: there is nothing to be mistaken", fresh.LSN(lsn), rows, token)
 		}
+		until(second, func() { // some samples long
+			for _, p := range []fresh.Policy{fresh.Session(), fresh.Bounded(5 * second)} {
+				if n, served := b.read(t, p, token); n < want || served.Node != successor.Name() {
+					t.Fatalf("%+v: n = %d from %+v", p, n, served)
+				}
+			}
+		})
+	}
+	answeredBy(2)
+
+	b.exec(t, admin, "SELECT pg_wal_replay_pause()")
+	token = b.add(t)
+	b.exec(t, b.Admin(t, successor), "SELECT pg_logical_emit_message(true, '', repeat('x', 2000000))")
+	dbtest.Eventually(t, "it has received more than it has replayed, and nobody finds out", func() bool {
+		var streams int
+		b.scan(t, admin, "SELECT count(*) FROM pg_stat_wal_receiver WHERE flushed_lsn > pg_last_wal_replay_lsn()", &streams)
+		return streams == 1
 	})
+	answeredBy(3)
+	b.exec(t, admin, "SELECT pg_wal_replay_resume()")
+	b.awaitEndOfStream(t, ahead)
+	answeredBy(3)
 }
 
 func portOf(address string) string { return "port=" + address[strings.LastIndex(address, ":")+1:] }

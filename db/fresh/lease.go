@@ -16,8 +16,13 @@ import (
 // Unsound are the same check inside the query's statement, whose snapshot is
 // taken before the function runs; after the query; and inside REPEATABLE READ,
 // where the first statement fixes the snapshot of the second.
+//
+// What is replayed is asked first, in a subquery that is not flattened since the function is
+// volatile: a standby that goes on to another timeline meanwhile says so behind it. What
+// timeline it is on is the monitor's to know, see ancestry and timelineOf.
 const (
-	guardSQL = `SELECT (replayed - '0/0')::bigint, ` + timelineSQL + `
+	guardSQL = `SELECT (replayed - '0/0')::bigint,
+		coalesce((SELECT received_tli FROM pg_stat_wal_receiver), 0), ` + runSQL + `
 		FROM (SELECT pg_last_wal_replay_lsn() AS replayed) AS node`
 	// The stamp is taken after the query, for the same reason turned round: what
 	// the query saw is not newer than what is replayed now. (Except for the moment
@@ -136,12 +141,12 @@ func (w *wire) needs(l *lease) steps {
 	return steps{guard: !w.guarded(l) || w.needsTimeline(l), stamp: l.demand.stamp}
 }
 
-// seen takes in what this backend has shown. A position without a timeline, or with
-// the older one of a control file that is late, is on the one that the connection is
-// known to be on, and without one it is none: unknown is never fresh.
+// seen takes in what this backend has shown. A position without a timeline is
+// on the one that the connection is known to be on, and without one it is none:
+// unknown is never fresh.
 func (w *wire) seen(lsn LSN, timeline uint32) Position {
-	if timeline == 0 || !w.router.config.Pooler {
-		timeline = max(timeline, w.state.pos.Timeline)
+	if timeline == 0 {
+		timeline = w.state.pos.Timeline
 	}
 	if timeline == 0 {
 		return Position{}

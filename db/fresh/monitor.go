@@ -1,7 +1,6 @@
 package fresh
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -12,27 +11,18 @@ import (
 )
 
 // A view is what the monitor saw of a node. It may keep a read away from a
-// node, and it chooses the primary; it never makes a read acceptable, because
-// the server may have crashed and come back further behind since.
+// node, and it chooses the primary; its position never makes a read acceptable, because
+// the server may have crashed and come back further behind since. Its timeline is that of
+// the node for as long as that server runs, see ancestry.
 type view struct {
 	at      time.Time // when the question was sent
 	err     error     // not nil: nothing else is known
 	standby bool
 	pos     Position // replayed on a standby, flushed on the primary
+	run     int64    // of the server, see runSQL
 	system  int64    // identifies the cluster; nodes of another one are ignored
 	sync    syncView // of a primary
 }
-
-// The timeline of a standby that has replayed up to "replayed" is that of the log it
-// receives, if it has received as much as it has replayed. One that is ahead of the fork
-// and crashes may replay its own log past the fork once more, and then ask for the new
-// timeline; it receives that from the start of a segment, below what it has replayed.
-//
-// Without a receiver (cut off, or the primary is down) it is the one up to which the
-// control file says that recovery must go, which may be too old, by minutes, but never
-// too new: it is that of the records that were replayed. See believe.
-const timelineSQL = `coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE written_lsn >= replayed),
-	(SELECT nullif(min_recovery_end_timeline, 0) FROM pg_control_recovery()), 0)`
 
 // What is replayed is asked first, in a subquery that is not flattened since the function
 // is volatile: a standby that receives and replays meanwhile is not taken for one ahead.
@@ -41,8 +31,10 @@ const timelineSQL = `coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHE
 // page header, where no record ends and no idle standby ever gets to.
 const observeSQL = `SELECT standby, (CASE WHEN standby THEN replayed
 		ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint,
-	CASE WHEN standby THEN ` + timelineSQL + `
+	CASE WHEN standby THEN coalesce((SELECT min_recovery_end_timeline FROM pg_control_recovery()), 0)
 		ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::integer END,
+	coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE flushed_lsn >= replayed), 0),
+	` + runSQL + `,
 	(SELECT system_identifier FROM pg_control_system())
 FROM (SELECT pg_is_in_recovery() AS standby, pg_last_wal_replay_lsn() AS replayed) AS node`
 
@@ -83,33 +75,16 @@ func pause(period time.Duration, failures int) time.Duration {
 	return longest/2 + rand.N(longest/2)
 }
 
-// asked is the monitor's connection to a node, with what that has told of its timeline as
-// a standby.
+// asked is the monitor's connection to a node.
 type asked struct {
-	conn     *pgx.Conn
-	last     uint32 // told by the last answer
-	timeline uint32 // the newest that two answers in a row agree on
-}
-
-// believe returns the timeline of a standby that now tells this one.
-//
-// A timeline that it has followed it keeps for as long as the connection lives, and so
-// that is known also when the stream ends and the control file is too old: the standby
-// that followed one failover serves on when the next primary dies.
-//
-// One answer is not enough for that. When the log that is received comes to where a
-// standby past the fork stands, it looks for milliseconds like one that follows, until
-// PostgreSQL finds that no record begins there, and ends the stream.
-func (a *asked) believe(told uint32) uint32 {
-	a.timeline = max(a.timeline, min(a.last, told))
-	a.last = told
-	return cmp.Or(a.timeline, told)
+	conn *pgx.Conn
+	ancestry
 }
 
 // pause is short if a new timeline wants to be told once more: until then the standby
 // answers nobody, and in a failover it is missed.
 func (a *asked) pause(period time.Duration, failures int) time.Duration {
-	if a.timeline > 0 && a.last > a.timeline {
+	if a.news {
 		return period / 10
 	}
 	return pause(period, failures)
@@ -117,7 +92,7 @@ func (a *asked) pause(period time.Duration, failures int) time.Duration {
 
 func (a *asked) giveUp() {
 	closeQuietly(a.conn)
-	*a = asked{}
+	a.conn = nil
 }
 
 // observe asks the node once, and connects first if need be. On any error the
@@ -134,20 +109,22 @@ func (r *Router) observe(ctx context.Context, a *asked, config *pgx.ConnConfig) 
 	defer cancel()
 	v := view{at: time.Now()}
 	var lsn *int64 // NULL on a standby that has replayed nothing yet: unknown, not caught up
-	var timeline int32
-	err = a.conn.QueryRow(ctx, observeSQL).Scan(&v.standby, &lsn, &timeline, &v.system)
-	switch {
-	case err != nil:
+	var timeline, stream int32
+	err = a.conn.QueryRow(ctx, observeSQL).Scan(&v.standby, &lsn, &timeline, &stream, &v.run, &v.system)
+	if err != nil {
 		a.giveUp()
 		return view{at: v.at, err: err}
-	case lsn == nil || timeline == 0:
-		return view{at: v.at, err: fmt.Errorf("position not known (timeline %d)", timeline)}
 	}
-	v.pos = Position{Timeline: uint32(timeline), LSN: LSN(*lsn)}
-	if v.standby {
-		if !r.config.Pooler { // behind one the next answer may be another server's
-			v.pos.Timeline = a.believe(v.pos.Timeline)
+	if lsn != nil {
+		v.pos = Position{Timeline: uint32(timeline), LSN: LSN(*lsn)}
+		if v.standby {
+			v.pos.Timeline = a.believe(v.run, v.pos, uint32(stream))
 		}
+	}
+	switch {
+	case v.pos.Timeline == 0:
+		return view{at: v.at, err: fmt.Errorf("position not known (timeline %d, %d streamed)", timeline, stream)}
+	case v.standby:
 		return v
 	}
 	// Without an answer nothing is known of its standbys, and only a COMMIT can tell.

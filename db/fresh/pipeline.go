@@ -240,20 +240,26 @@ func noAnswer(answers *pgconn.MultiResultReader) error {
 	return cmp.Or(answers.Close(), errors.New("fresh: a statement was not answered"))
 }
 
-// receivePosition takes in the answer to a guard or a stamp: an LSN and a
-// timeline, which is 0 where the connection knows it already.
+// receivePosition takes in the answer to a guard or a stamp. Both tell an LSN; a stamp the
+// timeline, which is 0 where the connection knows it already; and a guard what its timeline
+// is judged by.
 func (w *wire) receivePosition(answers *pgconn.MultiResultReader) (pos Position, err error) {
 	if !answers.NextResult() {
 		return pos, noAnswer(answers)
 	}
 	row := answers.ResultReader()
-	if !row.NextRow() || len(row.Values()) != 2 || len(row.Values()[1]) != 4 {
+	if !row.NextRow() || len(row.Values()) < 2 || len(row.Values()[1]) != 4 {
 		_, err = row.Close()
 		return pos, errors.Join(errors.New("fresh: a position has an unexpected form"), err)
 	}
-	lsn, timeline := row.Values()[0], binary.BigEndian.Uint32(row.Values()[1])
-	if len(lsn) == 8 { // else NULL: nothing replayed, or never in recovery
-		pos = w.seen(LSN(binary.BigEndian.Uint64(lsn)), timeline)
+	values := row.Values()
+	timeline, known := binary.BigEndian.Uint32(values[1]), true
+	if len(values) == 3 && len(values[2]) == 8 {
+		timeline = w.node.timelineOf(int64(binary.BigEndian.Uint64(values[2])), timeline)
+		known = timeline > 0
+	}
+	if known && len(values[0]) == 8 { // else NULL: nothing replayed, or never in recovery
+		pos = w.seen(LSN(binary.BigEndian.Uint64(values[0])), timeline)
 	}
 	_, err = row.Close()
 	return pos, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -196,7 +197,9 @@ func (t *trips) travel(aboard []*lease) {
 // it meets it again alone, on its own request, where it is reported.
 func (t *trips) ask(ctx context.Context, conn *pgxpool.Conn, aboard []*lease) {
 	defer func() {
-		if recover() != nil {
+		if v := recover(); v != nil {
+			aboard[0].router.config.Log.Error("a panic on a shared connection; its reads go again by themselves",
+				"of", fmt.Sprintf("%T", v), "stack", string(debug.Stack())) // its text may be a client's
 			closeQuietly(conn.Conn()) // the pool drops it on release
 			for _, l := range aboard {
 				l.result, l.err = nil, errSkipped

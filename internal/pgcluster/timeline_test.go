@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/pgcluster"
 )
 
@@ -57,6 +58,38 @@ func TestAHistoryFileIsNoTimeline(t *testing.T) {
 	})
 	if st := status(t, ahead); st.Timeline != 1 {
 		t.Errorf("what it has is timeline 1, and it says %d", st.Timeline)
+	}
+}
+
+// TestAStandbyPastTheForkHasNotFollowed: it has the stream and the files of the new
+// timeline, and the data of the old one.
+func TestAStandbyPastTheForkHasNotFollowed(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{Replicas: 2, Async: true, InitSQL: "CREATE TABLE planted ()"})
+	next, ahead := dbtest.PastTheFork(t, c, func() {
+		execSQL(t, node(t, c, "primary"), "postgres", "INSERT INTO planted DEFAULT VALUES")
+	})
+	const rows = "SELECT count(*) FROM planted"
+	if n := query[int](t, ahead, "postgres", rows); n != 1 {
+		t.Fatalf("%d rows: there is nothing to be mistaken", n)
+	}
+	if st := status(t, ahead); st.Timeline != 1 || st.Received != st.LSN {
+		t.Errorf("while it streams: %+v", st)
+	}
+	do(t, next.Kill)
+	waitFor(t, "the end of the stream", func() bool {
+		return query[int](t, ahead, "postgres", "SELECT count(*) FROM pg_stat_wal_receiver") == 0
+	})
+	if st := status(t, ahead); st.Timeline != 1 || st.Received != st.LSN {
+		t.Errorf("by its files: %+v", st)
+	}
+	do(t, next.Start)
+	do(t, ahead.Rejoin)
+	if n := query[int](t, ahead, "postgres", rows); n != 0 {
+		t.Errorf("%d rows: it was not rewound", n)
+	}
+	if st := status(t, ahead); st.Timeline != 2 {
+		t.Errorf("after a rejoin: %+v", st)
 	}
 }
 

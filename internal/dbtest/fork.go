@@ -8,39 +8,44 @@ import (
 	"example.com/leeway/internal/pgcluster"
 )
 
-// PastTheFork fails over to the first standby and makes the second one that does not
-// follow and looks as if it did: it has received, and crashed, ahead of the fork.
+// AheadOfTheFork fails over to the first standby while the second has received more, and
+// then tells the second to follow, as a virtual address does that moves. It returns when
+// that has fetched the new timeline's history, by which it refuses to follow. What lost
+// writes on the first primary is with the second standby alone.
 //
-// Such a standby refuses the new timeline, unless it crashes: then it reads the history
-// that it has fetched meanwhile, replays its own log past the fork all the same (shown on
-// PostgreSQL 15), and receives the new timeline from there on. It has rows that nobody
-// else has, lacks what was acknowledged since, and its LSN is above both.
-//
-// The cluster must be Async, for commits would wait for the one that does not follow.
-// What lost writes on the first primary is with the second standby alone.
-func PastTheFork(tb testing.TB, cluster *pgcluster.Cluster, lost func()) (successor, ahead *pgcluster.Node) {
+// The cluster must be Async: commits would wait for one that follows.
+func AheadOfTheFork(tb testing.TB, cluster *pgcluster.Cluster, lost func()) (successor, ahead *pgcluster.Node) {
 	tb.Helper()
 	old, successor, ahead := cluster.Nodes()[0], cluster.Nodes()[1], cluster.Nodes()[2]
-	// A page on disk past the fork would keep it from starting.
+	// A page on disk past the fork would keep it from starting again.
 	exec(tb, ahead, "ALTER SYSTEM SET bgwriter_lru_maxpages = 0", "SELECT pg_reload_conf()")
 	// From the start of a segment of 16 MB, so that the standby's position and the new
-	// primary's are in the same one, for as long as that writes less than this message.
+	// primary's are in the same one, for as long as that writes less than the last message.
 	exec(tb, old, "SELECT pg_switch_wal()", "SELECT pg_logical_emit_message(true, '', 'the first')")
 	catchUp(tb, old, successor)
 	Do(tb, successor.Stop)
 	lost()
 	exec(tb, old, "SELECT pg_logical_emit_message(true, '', repeat('x', 4000000))")
 	catchUp(tb, old, ahead)
-	former := portOf(old)
 	Do(tb, old.Kill)
 	Do(tb, successor.Start)
 	Do(tb, successor.Promote)
 
 	var follow string
 	query(tb, connect(tb, ahead.DSN("postgres"), "postgres"), "SHOW primary_conninfo", &follow)
-	follow = strings.Replace(follow, former, portOf(successor), 1) // as a virtual address moves
+	follow = strings.Replace(follow, portOf(old), portOf(successor), 1)
 	exec(tb, ahead, "ALTER SYSTEM SET primary_conninfo = '"+follow+"'", "SELECT pg_reload_conf()")
 	await(tb, ahead, "it has the new timeline's history", "SELECT count(*) = 1 FROM pg_ls_waldir() WHERE name = '00000002.history'")
+	return successor, ahead
+}
+
+// PastTheFork is AheadOfTheFork and a crash of the second standby, which then looks as if
+// it followed: with the history at hand it replays its own log past the fork all the same
+// (shown on PostgreSQL 15), and receives the new timeline from there on. It has rows that
+// nobody else has, lacks what was acknowledged since, and its LSN is above both.
+func PastTheFork(tb testing.TB, cluster *pgcluster.Cluster, lost func()) (successor, ahead *pgcluster.Node) {
+	tb.Helper()
+	successor, ahead = AheadOfTheFork(tb, cluster, lost)
 	Do(tb, ahead.Kill)
 	Do(tb, ahead.Start)
 	await(tb, ahead, "it receives the new timeline, and has files of it", `SELECT count(*) = 1 FROM pg_stat_wal_receiver, pg_ls_waldir()

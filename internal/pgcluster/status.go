@@ -29,7 +29,7 @@ func (l LSN) String() string { return fmt.Sprintf("%X/%X", uint32(l>>32), uint32
 // are known.
 type Status struct {
 	Role     Role
-	Pid      int // of the postmaster; 0 when down
+	Pid      int    // of the postmaster; 0 when down
 	Timeline uint32 // of what was replayed, on a standby
 	// LSN is flushed on a primary, and replayed on a standby.
 	LSN LSN

@@ -84,7 +84,12 @@ func (n *Node) follow(ctx context.Context, primary *Node) error {
 		return n.rebuild(ctx, primary)
 	}
 	if n.isBehindFork(ctx, primary) {
-		return n.repoint(ctx, primary)
+		err := n.repoint(ctx, primary)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// A former primary that lives may have sent it more meanwhile.
+		n.c.step("%s is rewound: %v", n.name, err)
 	}
 	// pg_rewind reads the source's timeline from its control file, and that is
 	// the old one until the first checkpoint: without this it would find nothing

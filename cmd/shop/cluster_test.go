@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5"
 
+	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/pgcluster"
 )
 
@@ -125,6 +126,51 @@ func TestChoose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestChooseLosesNoOrderToAStandbyPastTheFork: of the two that are left one has every order
+// of the second primary. The other has a higher LSN, and files of the same timeline.
+func TestChooseLosesNoOrderToAStandbyPastTheFork(t *testing.T) {
+	t.Parallel()
+	cfg := clusterConfig()
+	cfg.Async, cfg.Settings = true, map[string]string{"fsync": "off", "shared_buffers": "16MB"}
+	cluster, err := pgcluster.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	successor, ahead := dbtest.PastTheFork(t, cluster, func() {})
+	follows := cluster.Nodes()[0]
+	dbtest.Do(t, follows.Rejoin)
+	if err := execOn(t.Context(), successor, "CREATE TABLE ordered ()"); err != nil {
+		t.Fatal(err)
+	}
+	awaitTable(t, follows)
+	dbtest.Do(t, successor.Kill)
+	out, err := runCluster(t.Context(), []string{"choose"}, cluster.Dir())
+	if want := "promote " + follows.Name() + ": "; err != nil || !strings.Contains(out, want) {
+		t.Errorf("choose printed %q, %v, want %q", out, err, want)
+	}
+	out, err = runCluster(t.Context(), []string{"promote", ahead.Name()}, cluster.Dir())
+	if want := "on timeline 1: promote " + follows.Name(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("promote of the one past the fork: %q, %v, want %q", out, err, want)
+	}
+}
+
+// awaitTable waits for the order.
+func awaitTable(t *testing.T, n *pgcluster.Node) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), n.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	dbtest.Eventually(t, "the order is on "+n.Name(), func() (there bool) {
+		if err := conn.QueryRow(t.Context(), "SELECT to_regclass('ordered') IS NOT NULL").Scan(&there); err != nil {
+			t.Fatal(err)
+		}
+		return there
+	})
 }
 
 // TestClusterPromoteRefusesTheLaggard: a commit that any one standby

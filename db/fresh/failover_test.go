@@ -3,7 +3,6 @@ package fresh_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -119,46 +118,14 @@ func (b *bench) scan(t *testing.T, conn *pgx.Conn, sql string, dest any) {
 	}
 }
 
-// A standby that is ahead of the fork refuses the new timeline, unless it crashes: then it
-// reads the history that it has fetched meanwhile, replays its own log past the fork all
-// the same (shown on PostgreSQL 15), and receives the new timeline from there on. It has
-// rows that nobody else has, lacks what was acknowledged since, and its LSN is above both.
+// See dbtest.PastTheFork.
 func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
 	config := lateConfig()
-	config.Async = true // a commit would wait for the standby that does not follow
+	config.Async = true
 	b := setupOn(t, dbtest.NewOn(t, config))
-	successor, ahead := b.Replicas()[0], b.Replicas()[1]
-	dbtest.Do(t, successor.Stop)
-	b.add(t)
-	b.exec(t, b.Admin(t, b.Primary()), "SELECT pg_logical_emit_message(true, '', repeat('x', 1000000))")
-	b.CatchUpNode(t, ahead)
-	address := b.Primary().Addr()
-	dbtest.Do(t, b.Primary().Kill)
-	dbtest.Do(t, successor.Start)
-	dbtest.Do(t, successor.Promote)
+	successor, ahead := dbtest.PastTheFork(t, b.Cluster, func() { b.add(t) })
 	dbtest.Eventually(t, "the new primary takes writes", func() bool { return b.tryAdd(dbtest.Limit) == nil })
-
 	admin := b.Admin(t, ahead)
-	var follow string
-	b.scan(t, admin, "SHOW primary_conninfo", &follow)
-	follow = strings.Replace(follow, portOf(address), portOf(successor.Addr()), 1) // as a virtual address moves
-	b.exec(t, admin, "ALTER SYSTEM SET primary_conninfo = '"+follow+"'")
-	b.exec(t, admin, "SELECT pg_reload_conf()")
-	dbtest.Eventually(t, "it has the new timeline's history", func() bool {
-		var files int
-		b.scan(t, admin, "SELECT count(*) FROM pg_ls_waldir() WHERE name = '00000002.history'", &files)
-		return files == 1
-	})
-	dbtest.Do(t, ahead.Kill)
-	dbtest.Do(t, ahead.Start)
-	admin = b.Admin(t, ahead)
-	dbtest.Eventually(t, "it receives the new timeline, and has files of it", func() bool {
-		var streams int
-		b.scan(t, admin, `SELECT count(*) FROM pg_stat_wal_receiver, pg_ls_waldir()
-			WHERE received_tli = 2 AND name ~ '^00000002[0-9A-F]{16}$'`, &streams)
-		return streams == 1
-	})
-
 	token := b.add(t)
 	var lsn int64
 	var rows int
@@ -192,8 +159,6 @@ func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
 	b.awaitEndOfStream(t, ahead)
 	answeredBy(3)
 }
-
-func portOf(address string) string { return "port=" + address[strings.LastIndex(address, ":")+1:] }
 
 // The new primary is down, and so is whatever had seen the other standby follow it: what
 // is left is a control file that names the old timeline. The remedy is a CHECKPOINT.

@@ -127,14 +127,17 @@ create() {
 }
 port_of() { case $1 in *:*) printf '%s' "${1##*:}" ;; *) printf 5432 ;; esac; }
 
-# status tells a standby's timeline by its stream, or by its newest file of WAL: its control
-# file may name an older one for minutes after a failover.
+# status asks a walsender for the timeline of what was replayed, and how much of it is here.
+# The control file may name an older one for minutes after a failover; the stream and the
+# files of WAL name a newer one also on a standby that crashed past the fork.
 status() {
-	local_sql -F ' ' -c "SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END,
-		'timeline', coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
-			(SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')),
-		'received', CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_flush_lsn() END,
-		'follows', coalesce((SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'), 'nobody')"
+	local timeline received told
+	told=$(local_sql -F ' ' -d 'dbname=postgres replication=database' -c IDENTIFY_SYSTEM)
+	read -r _ timeline received _ <<<"$told"
+	local_sql -F ' ' -v "timeline=$timeline" -v "received=$received" <<-'SQL'
+		SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END, 'timeline', :'timeline', 'received', :'received',
+			'follows', coalesce((SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'), 'nobody')
+	SQL
 }
 
 # promote ends with a checkpoint: pg_rewind reads a source's timeline from its control

@@ -2,7 +2,9 @@ package compose
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/pgcluster"
 )
 
@@ -81,6 +84,34 @@ func TestFirstStart(t *testing.T) {
 		}
 		awaitStream(t, primary, "db-replica-1", "db-replica-2")
 	})
+}
+
+// TestStatusOfAStandbyPastTheFork: by its stream and its files it is on timeline 2, and
+// would be promoted for its LSN.
+func TestStatusOfAStandbyPastTheFork(t *testing.T) {
+	t.Parallel()
+	cluster, err := pgcluster.Start(t.Context(), pgcluster.Config{Replicas: 2, Async: true, Settings: map[string]string{"fsync": "off", "shared_buffers": "16MB"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	bin, err := pgcluster.FindBin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	successor, ahead := dbtest.PastTheFork(t, cluster, func() {})
+	for n, want := range map[*pgcluster.Node]string{successor: "primary timeline 2 ", ahead: "standby timeline 1 "} {
+		config, err := pgx.ParseConfig(n.DSN("postgres"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "bash", "node.sh", "status")
+		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "PGHOST="+config.Host, fmt.Sprint("PGPORT=", config.Port), "PGPASSWORD="+config.Password,
+			"PGDATA=unused", "NODE="+n.Name(), "REPLICATOR_PASSWORD_FILE=unused")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), want) {
+			t.Errorf("status of %s: %s, %v, want %q", n.Name(), out, err, want)
+		}
+	}
 }
 
 // TestFailoverByHand goes through the steps of docs/failover.md for Compose.

@@ -7,7 +7,7 @@ WITH node AS (
         CASE WHEN standby THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_flush_lsn() END AS wal_end
     FROM (SELECT pg_is_in_recovery() AS standby) AS recovery
 ), receiver AS (
-    SELECT status, received_tli, slot_name,
+    SELECT status, slot_name,
         -- The server has blanked the password in it.
         coalesce(substring(conninfo FROM ' application_name=(\S+)'), substring(conninfo FROM 'fallback_application_name=(\S+)')) AS application
     FROM pg_stat_wal_receiver
@@ -31,11 +31,10 @@ SELECT json_build_object(
     'started', (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
     'user', current_user,
     'may_see', pg_has_role('pg_read_all_stats', 'USAGE') AND has_function_privilege('pg_ls_waldir()', 'EXECUTE'),
-    -- As db/fresh has it: a standby's timeline is that of the log it receives, else
-    -- what its control file says, which may be too old but never too new; then
-    -- the names of its files of WAL are asked as well (gather.go).
-    'timeline', CASE WHEN standby THEN coalesce((SELECT received_tli FROM receiver),
-            (SELECT nullif(min_recovery_end_timeline, 0) FROM pg_control_recovery()), 0)
+    -- A standby's control file may name a timeline that is too old, but never one that is
+    -- too new; what is known besides is asked for in timeline.go.
+    'timeline', CASE WHEN standby THEN greatest(
+            (SELECT min_recovery_end_timeline FROM pg_control_recovery()), (SELECT timeline_id FROM pg_control_checkpoint()))
         ELSE ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::integer END,
     'lsn', (lsn - '0/0')::bigint,
     'received', (wal_end - '0/0')::bigint,

@@ -324,6 +324,7 @@ func TestCheckFindsThatThePrimaryIsSuperseded(t *testing.T) {
 	c := newChecked(t, dbtest.Config())
 	dbtest.Do(t, c.Replicas()[0].Promote)
 	dbtest.Do(t, c.Replicas()[1].Rejoin)
+	c.exec(c.Replicas()[1], "CHECKPOINT") // see TestCheckKnowsATimelineByTheControlFile
 	dbtest.Do(t, c.Replicas()[0].Kill)
 	v := c.finds("", 2, "newer_timeline primary", "node_unreachable replica-1")
 	v.says(t, "primary takes writes on timeline 1, and replica-2 knows of timeline 2: a node was promoted that does not answer or is not listed. What primary acknowledges now will be lost.")
@@ -341,16 +342,54 @@ func TestCheckFindsThatThePrimaryIsSuperseded(t *testing.T) {
 	c.good()
 }
 
+// lateConfig keeps the control file of a standby late: each page that is written to disk
+// brings it up to date.
+func lateConfig() pgcluster.Config {
+	config := dbtest.Config()
+	config.Settings["bgwriter_lru_maxpages"] = "0"
+	return config
+}
+
 // For minutes after a failover the control file of a standby that followed names the old
-// timeline: with its stream cut, it is not to look like one that stayed there.
-func TestCheckKnowsATimelineByTheLog(t *testing.T) {
-	c := newChecked(t, dbtest.Config())
+// timeline: with its stream cut, it is not to look like one that stayed there, nor, since
+// its files prove nothing, like one that followed.
+func TestCheckKnowsATimelineByTheControlFile(t *testing.T) {
+	c := newChecked(t, lateConfig())
+	c.CatchUp(t) // else the one is ahead of the fork and is rewound
 	dbtest.Do(t, c.Primary().Kill)
 	dbtest.Do(t, c.Replicas()[0].Promote)
 	dbtest.Do(t, c.Replicas()[1].Rejoin)
-	dbtest.Do(t, c.Replicas()[0].Kill)
-	v := c.finds("", 2, "no_primary", "node_unreachable primary", "node_unreachable replica-1")
+	v := c.finds("", 1, "node_unreachable primary")
 	matches(t, v.text, `(?m)^replica-2 +replica +2 `)
+	dbtest.Do(t, c.Replicas()[0].Kill)
+	v = c.finds("", 2, "no_primary", "node_unreachable primary", "node_unreachable replica-1")
+	v.says(t, "Promote none yet: of replica-2 it is not known which timeline it has replayed")
+	matches(t, v.text, `(?m)^replica-2 +replica +\? `)
+	c.remedy(v, "no_primary")
+	v = c.finds("", 2, "no_primary", "node_unreachable primary", "node_unreachable replica-1")
+	v.says(t, "of those that answer it is replica-2")
+	matches(t, v.text, `(?m)^replica-2 +replica +2 `)
+}
+
+// The one that was ahead of the fork and crashed has the stream and the files of the new
+// timeline, and a higher LSN than the one that followed.
+func TestCheckPromotesNoStandbyPastTheFork(t *testing.T) {
+	config := lateConfig()
+	config.Async = true
+	c := newChecked(t, config)
+	successor, ahead := dbtest.PastTheFork(t, c.Cluster, func() { c.exec(c.Primary(), "CREATE TABLE lost ()") })
+	v := c.finds("", 1, "node_unreachable primary", "asynchronous", "lagging "+ahead.Name())
+	v.says(t, "It is not known whether replica-2 has followed to timeline 2")
+	c.remedy(v, "lagging "+ahead.Name())
+	stranded := c.finds("", 1, "node_unreachable primary", "asynchronous", "stranded_timeline "+ahead.Name())
+
+	dbtest.Do(t, c.Primary().Rejoin)
+	dbtest.Do(t, successor.Kill)
+	v = c.finds("", 2, "no_primary", "node_unreachable "+successor.Name())
+	v.says(t, "of those that answer it is primary")
+	dbtest.Do(t, successor.Start)
+	c.remedy(stranded, "stranded_timeline "+ahead.Name())
+	c.finds("", 1, "asynchronous")
 }
 
 // A link that swallows everything: both ends believe in their stream for a minute.

@@ -93,22 +93,10 @@ func (p *probe) ask(ctx context.Context, timeout time.Duration) Node {
 		return Node{Name: p.name, Trouble: troubleOf(err)}
 	}
 	if n.Standby && n.MaySee {
-		// Statements of their own: without the right they are errors, in a CASE too.
-		_ = p.query(ctx, timeout, &n.Heard, newestSQL, heardFiles) // then nothing was heard of
-		var held uint32
-		_ = p.query(ctx, timeout, &held, newestSQL, heldFiles)
-		n.Timeline = max(n.Timeline, held) // a control file is too old for minutes after a failover
+		p.place(ctx, timeout, &n)
 	}
 	return n
 }
-
-// newestSQL is the newest timeline among the files of the log that have such names. A
-// standby fetches the history file of a timeline before it knows whether it can follow.
-const (
-	newestSQL  = `SELECT coalesce(max(('x' || left(name, 8))::bit(32)::integer), 0) FROM pg_ls_waldir() WHERE name ~ $1::text`
-	heardFiles = `^[0-9A-F]{8}(\.history|[0-9A-F]{16})$`
-	heldFiles  = `^[0-9A-F]{24}$`
-)
 
 var errDSN = errors.New("check: the DSN cannot be parsed")
 

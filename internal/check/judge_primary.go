@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"example.com/leeway/db/fresh"
 )
@@ -45,11 +46,15 @@ func (j *judge) superseded(by *Node) {
 		"What %s acknowledges now will be lost.", old.Name, old.Timeline, by.Name, by.heard(), old.Name), j.fix.pgCtl("stop", old.Name))
 }
 
-// noPrimary names the standby to promote: that which has received most.
+// noPrimary names the standby to promote: that which has received most. As long as it is
+// not known of one whether it followed, it names none: its LSN says nothing.
 func (j *judge) noPrimary() {
 	var best *Node
-	var silent []string
+	var silent, unplaced, ask []string
 	for _, n := range j.members() {
+		if n.Timeline == 0 {
+			unplaced, ask = append(unplaced, n.Name), append(ask, j.fix.sql(n.Name, "CHECKPOINT"))
+		}
 		if best == nil || best.before(n) {
 			best = n
 		}
@@ -61,6 +66,12 @@ func (j *judge) noPrimary() {
 	}
 	if best == nil {
 		j.find(Critical, NoPrimary, nil, "No node tells anything: whether one takes writes is not known.", "see what is said of each node")
+		return
+	}
+	if unplaced != nil {
+		j.find(Critical, NoPrimary, nil, fmt.Sprintf("No node that answers takes writes; unless a silent one does, every order is refused. Silent: %s. "+
+			"Promote none yet: of %s it is not known which timeline it has replayed, and that is compared first. After a CHECKPOINT its control file says so.",
+			orNone(silent), strings.Join(unplaced, " and ")), ask...)
 		return
 	}
 	j.find(Critical, NoPrimary, nil, fmt.Sprintf("No node that answers takes writes; unless a silent one does, every order is refused. Silent: %s. "+

@@ -112,6 +112,10 @@ func (j *judge) lag(n *Node) {
 		cause = fmt.Sprintf("%s is %s behind, more than %s.", n.Name, size(*n.Lag), size(j.limits.Lag))
 	case n.Bound != nil && *n.Bound > j.limits.Budget:
 		cause = fmt.Sprintf("%s may be %s behind, more than the budget of %s.", n.Name, span(*n.Bound), span(j.limits.Budget))
+	case n.Timeline == 0 && n.MaySee && !j.explained(n):
+		j.find(Warning, Lagging, n, fmt.Sprintf("It is not known whether %s has followed to timeline %d: what it shows may never have been acknowledged. After a CHECKPOINT its control file says so.",
+			n.Name, j.main.Timeline), j.fix.sql(n.Name, "CHECKPOINT"))
+		return
 	case n.Bound == nil && !j.explained(n):
 		cause = fmt.Sprintf("%s has not proven within %s that it has what %s had: how old its answers are is not known.", n.Name, span(j.limits.Wait), j.main.Name)
 	default:

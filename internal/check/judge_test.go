@@ -129,6 +129,20 @@ func TestPromoteTheOneThatReceivedMost(t *testing.T) {
 	}
 }
 
+// One that may have followed, or have been ahead of the fork, is not named for its LSN, and
+// nor is the other one: the first may have more of the newer history.
+func TestNobodyIsPromotedWhileATimelineIsNotKnown(t *testing.T) {
+	for unknown := 1; unknown <= 2; unknown++ {
+		c := healthy()
+		c.Nodes[0].Trouble, c.Nodes[unknown].Timeline = Refused, 0
+		f := Judge(c, limits, Remedies{Shop: "shop"}).Findings[0]
+		want := "on " + c.Nodes[unknown].Name + ": CHECKPOINT;"
+		if f.Code != NoPrimary || !slices.Equal(f.Remedy, []string{want}) || !strings.Contains(f.Cause, "Promote none yet") {
+			t.Errorf("%s, %q, want %q", f.Cause, f.Remedy, want)
+		}
+	}
+}
+
 // To wait for standbys is no remedy where there is none: every commit would hang.
 func TestALonePrimaryIsNotToldToWait(t *testing.T) {
 	c := healthy()

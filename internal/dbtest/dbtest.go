@@ -255,14 +255,14 @@ func (e *Env) CatchUp(tb testing.TB) {
 // CatchUpNode waits until one standby has.
 func (e *Env) CatchUpNode(tb testing.TB, n *pgcluster.Node) {
 	tb.Helper()
+	catchUp(tb, e.Primary(), n)
+}
+
+func catchUp(tb testing.TB, primary, n *pgcluster.Node) {
+	tb.Helper()
 	var target string
-	query(tb, connect(tb, e.Primary().DSN("postgres"), "postgres"), "SELECT pg_current_wal_flush_lsn()::text", &target)
-	standby := connect(tb, n.DSN("postgres"), "postgres")
-	Eventually(tb, n.Name()+" catches up", func() bool {
-		var reached bool
-		query(tb, standby, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+target+"', false)", &reached)
-		return reached
-	})
+	query(tb, connect(tb, primary.DSN("postgres"), "postgres"), "SELECT pg_current_wal_flush_lsn()::text", &target)
+	await(tb, n, n.Name()+" catches up", "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+target+"', false)")
 }
 
 func query(tb testing.TB, conn *pgx.Conn, sql string, dest any) {

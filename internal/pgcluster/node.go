@@ -3,6 +3,7 @@ package pgcluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -190,12 +191,17 @@ func (c *Cluster) verb(ctx context.Context, name string, roles map[string]Role, 
 // connect opens a superuser's connection; the caller closes it. Each attempt
 // ends after a second: a frozen server accepts and never answers.
 func (n *Node) connect(ctx context.Context, database string) (*pgx.Conn, error) {
-	cfg, err := pgx.ParseConfig(n.dsn(superuser, database))
+	return n.dial(ctx, n.dsn(superuser, database), nil)
+}
+
+func (n *Node) dial(ctx context.Context, dsn string, params map[string]string) (*pgx.Conn, error) {
+	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // one round trip, nothing is asked twice
 	cfg.RuntimeParams["application_name"] = "pgcluster"
+	maps.Copy(cfg.RuntimeParams, params)
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	return pgx.ConnectConfig(ctx, cfg)

@@ -84,7 +84,12 @@ func (n *Node) follow(ctx context.Context, primary *Node) error {
 		return n.rebuild(ctx, primary)
 	}
 	if n.isBehindFork(ctx, primary) {
-		return n.repoint(ctx, primary)
+		err := n.repoint(ctx, primary)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// A former primary that lives may have sent it more meanwhile.
+		n.c.step("%s is rewound: %v", n.name, err)
 	}
 	// pg_rewind reads the source's timeline from its control file, and that is
 	// the old one until the first checkpoint: without this it would find nothing
@@ -200,8 +205,26 @@ func (n *Node) waitStream(ctx context.Context, primary *Node) error {
 		return err
 	}
 	// The node itself knows at once; the primary's replay_lsn is up to 1 s late.
-	return poll(ctx, func() (ok bool, err error) {
+	err = poll(ctx, func() (ok bool, err error) {
 		err = down.QueryRow(ctx, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", target).Scan(&ok)
 		return ok, err
 	})
+	if err != nil {
+		return err
+	}
+	return n.onTimelineOf(ctx, primary)
+}
+
+// onTimelineOf is for a standby that streams: one that is past the fork does so too, and
+// its LSN is higher than what it waits for.
+func (n *Node) onTimelineOf(ctx context.Context, primary *Node) error {
+	theirs, err := primary.ask(ctx)
+	if err != nil {
+		return err
+	}
+	mine, err := n.ask(ctx)
+	if err == nil && mine.timeline != theirs.timeline {
+		err = fmt.Errorf("it has replayed timeline %d past the fork, and %s is on %d", mine.timeline, primary.name, theirs.timeline)
+	}
+	return err
 }

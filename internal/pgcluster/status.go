@@ -29,12 +29,12 @@ func (l LSN) String() string { return fmt.Sprintf("%X/%X", uint32(l>>32), uint32
 // are known.
 type Status struct {
 	Role     Role
-	Pid      int // of the postmaster; 0 when down
-	Timeline uint32
+	Pid      int    // of the postmaster; 0 when down
+	Timeline uint32 // of what was replayed, on a standby
 	// LSN is flushed on a primary, and replayed on a standby.
 	LSN LSN
-	// Received is what a standby has flushed, replayed or not; its LSN if none
-	// arrived since it started.
+	// Received is what a standby has flushed of its timeline, replayed or not; its LSN if
+	// none arrived since it started.
 	Received     LSN
 	ReplayPaused bool
 	// Streaming and SyncState ("quorum", "sync", "async", "potential" or "") are
@@ -83,11 +83,9 @@ type facts struct {
 	paused        bool
 }
 
-// ask reads the timeline of a primary from its current WAL file, and that of a standby
-// from its stream or, when that is cut, from the newest file of WAL that it has. The
-// control file names an old one for minutes: on a primary after its promotion, and on a
-// standby that followed it without a restart. A history file does not count: a standby
-// fetches one also of a timeline that it is too far ahead to follow.
+// ask reads the timeline of a primary from its current WAL file: the control file names
+// the old one until the first checkpoint after its promotion. That of a standby is the
+// one that it has replayed, see identify.
 func (n *Node) ask(ctx context.Context) (facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -97,33 +95,32 @@ func (n *Node) ask(ctx context.Context) (facts, error) {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	rows, err := conn.Query(ctx, `SELECT pg_is_in_recovery(),
-		CASE WHEN pg_is_in_recovery() THEN coalesce(
-			(SELECT received_tli FROM pg_stat_wal_receiver),
-			(SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'))
-		ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int END,
+		CASE WHEN NOT pg_is_in_recovery() THEN ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int END,
 		CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn,
-		greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn,
 		CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() = 'paused' END`)
 	if err != nil {
 		return facts{}, err
 	}
-	return pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (f facts, err error) {
-		var timeline int64
-		var lsn, received *int64
-		var paused *bool
-		if err := row.Scan(&f.recovery, &timeline, &lsn, &received, &paused); err != nil {
-			return f, err
-		}
-		f.timeline = uint32(timeline)
-		if lsn != nil {
-			f.lsn = LSN(*lsn)
-		}
-		if received != nil && f.recovery {
-			f.received = LSN(*received)
-		}
-		f.paused = paused != nil && *paused
-		return f, nil
-	})
+	f, err := pgx.CollectExactlyOneRow(rows, scanFacts)
+	if err == nil && f.recovery {
+		f.timeline, f.received, err = n.identify(ctx)
+		f.received = max(f.received, f.lsn)
+	}
+	return f, err
+}
+
+func scanFacts(row pgx.CollectableRow) (f facts, err error) {
+	var timeline, lsn *int64
+	var paused *bool
+	err = row.Scan(&f.recovery, &timeline, &lsn, &paused)
+	if timeline != nil {
+		f.timeline = uint32(*timeline)
+	}
+	if lsn != nil {
+		f.lsn = LSN(*lsn)
+	}
+	f.paused = paused != nil && *paused
+	return f, err
 }
 
 // askPrimary fills in what only the primary knows; without one it stays unknown.

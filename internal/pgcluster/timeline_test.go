@@ -1,9 +1,11 @@
 package pgcluster_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"example.com/leeway/internal/dbtest"
 	"example.com/leeway/internal/pgcluster"
 )
 
@@ -38,29 +40,63 @@ func TestASecondFailoverSeesTheTimeline(t *testing.T) {
 }
 
 // TestAHistoryFileIsNoTimeline: a standby that has more than the new primary's history
-// holds learns of the new timeline, and stays on the old one.
+// holds learns of the new timeline, and stays on the old one. When all are started anew it
+// would replay what only it has, stream, and pass for a standby.
 func TestAHistoryFileIsNoTimeline(t *testing.T) {
 	t.Parallel()
-	c := start(t, pgcluster.Config{Replicas: 2, InitSQL: "CREATE TABLE planted ()"})
-	old, next, ahead := node(t, c, "primary"), node(t, c, "replica-1"), node(t, c, "replica-2")
-	do(t, next.Stop)
-	execSQL(t, old, "postgres", "INSERT INTO planted DEFAULT VALUES") // acknowledged by the one that is ahead
-	do(t, old.Kill)
-	do(t, next.Start)
-	do(t, next.Promote)
-	// As an address does that moves to the new primary.
-	follow := strings.Replace(query[string](t, ahead, "postgres", "SHOW primary_conninfo"), port(old), port(next), 1)
-	execSQL(t, ahead, "postgres", "ALTER SYSTEM SET primary_conninfo = '"+follow+"'")
-	execSQL(t, ahead, "postgres", "SELECT pg_reload_conf()")
-	waitFor(t, "the new timeline's history", func() bool {
-		return query[int](t, ahead, "postgres", "SELECT count(*) FROM pg_ls_waldir() WHERE name = '00000002.history'") == 1
+	cfg := pgcluster.Config{Dir: filepath.Join(reachable(t), "kept"), Replicas: 2, Async: true, InitSQL: "CREATE TABLE planted ()"}
+	c := start(t, cfg)
+	next, ahead := dbtest.AheadOfTheFork(t, c, func() {
+		execSQL(t, node(t, c, "primary"), "postgres", "INSERT INTO planted DEFAULT VALUES")
 	})
 	if st := status(t, ahead); st.Timeline != 1 {
 		t.Errorf("what it has is timeline 1, and it says %d", st.Timeline)
 	}
+	do(t, ahead.Kill)
+	do(t, next.Kill)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := node(t, start(t, cfg), ahead.Name())
+	if st := status(t, again); st.Timeline != 2 || !st.Streaming {
+		t.Errorf("reopened: %+v", st)
+	}
+	if n := query[int](t, again, "postgres", "SELECT count(*) FROM planted"); n != 0 {
+		t.Errorf("reopened with %d rows that nobody else has", n)
+	}
 }
 
-func port(n *pgcluster.Node) string { return "port=" + n.Addr()[strings.LastIndex(n.Addr(), ":")+1:] }
+// TestAStandbyPastTheForkHasNotFollowed: it has the stream and the files of the new
+// timeline, and the data of the old one.
+func TestAStandbyPastTheForkHasNotFollowed(t *testing.T) {
+	t.Parallel()
+	c := start(t, pgcluster.Config{Replicas: 2, Async: true, InitSQL: "CREATE TABLE planted ()"})
+	next, ahead := dbtest.PastTheFork(t, c, func() {
+		execSQL(t, node(t, c, "primary"), "postgres", "INSERT INTO planted DEFAULT VALUES")
+	})
+	const rows = "SELECT count(*) FROM planted"
+	if n := query[int](t, ahead, "postgres", rows); n != 1 {
+		t.Fatalf("%d rows: there is nothing to be mistaken", n)
+	}
+	if st := status(t, ahead); st.Timeline != 1 || st.Received != st.LSN {
+		t.Errorf("while it streams: %+v", st)
+	}
+	do(t, next.Kill)
+	waitFor(t, "the end of the stream", func() bool {
+		return query[int](t, ahead, "postgres", "SELECT count(*) FROM pg_stat_wal_receiver") == 0
+	})
+	if st := status(t, ahead); st.Timeline != 1 || st.Received != st.LSN {
+		t.Errorf("by its files: %+v", st)
+	}
+	do(t, next.Start)
+	do(t, ahead.Rejoin)
+	if n := query[int](t, ahead, "postgres", rows); n != 0 {
+		t.Errorf("%d rows: it was not rewound", n)
+	}
+	if st := status(t, ahead); st.Timeline != 2 {
+		t.Errorf("after a rejoin: %+v", st)
+	}
+}
 
 // TestRejoinKeepsTheNewerHistory: the primary that was promoted last is down, and the one
 // before it was started. What was acknowledged is on the newer timeline alone.

@@ -148,7 +148,7 @@ func TestAStandbyPastTheForkIsNotOneThatFollows(t *testing.T) {
 
 	b.exec(t, admin, "SELECT pg_wal_replay_pause()")
 	token = b.add(t)
-	b.exec(t, b.Admin(t, successor), "SELECT pg_logical_emit_message(true, '', repeat('x', 2000000))")
+	b.exec(t, b.Admin(t, successor), "SELECT pg_logical_emit_message(true, '', repeat('x', 5000000))")
 	dbtest.Eventually(t, "it has received more than it has replayed, and nobody finds out", func() bool {
 		var streams int
 		b.scan(t, admin, "SELECT count(*) FROM pg_stat_wal_receiver WHERE flushed_lsn > pg_last_wal_replay_lsn()", &streams)

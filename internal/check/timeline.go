@@ -14,15 +14,17 @@ const (
 )
 
 // provenSQL is the timeline of what a standby has replayed, 0 if that is not proven: that
-// of the log it receives, if it has received as much as it has replayed, as db/fresh has
-// it; else that of its control file, if that is up to date. What is replayed is asked
-// first, in a subquery that is not flattened since the function is volatile.
-const provenSQL = `SELECT coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE written_lsn >= replayed),
+// of the log it receives, if it has received as much as it has replayed and goes on to
+// replay; else that of its control file, if that is up to date. (db/fresh looks for longer,
+// and wants to see that something of it is replayed.) What is replayed is asked first, in a
+// subquery that is not flattened since the function is volatile.
+const provenSQL = `SELECT coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE flushed_lsn >= replayed AND NOT pg_is_wal_replay_paused()),
 	(SELECT min_recovery_end_timeline FROM pg_control_recovery() WHERE min_recovery_end_lsn >= replayed), 0)
 FROM (SELECT pg_last_wal_replay_lsn() AS replayed) AS node`
 
-// askAgain is between two answers that must agree. A standby past the fork looks for
-// milliseconds like one that follows, when the new log comes to where it stands.
+// askAgain is between two answers that must agree. A standby past the fork looks for some
+// milliseconds like one that follows, when the new log comes to where it stands: until
+// PostgreSQL finds that no record begins there.
 const askAgain = 20 * time.Millisecond
 
 // place finds out on which timeline a standby is, and of which it has heard. The answer

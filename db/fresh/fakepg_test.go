@@ -253,10 +253,12 @@ func (f *fakePG) answer(sql string) (oids []uint32, values []int64) {
 		if f.standby {
 			standby = 1
 		}
-		return []uint32{16, 20, 23, 20}, []int64{standby, 0x1000, 1, 7}
+		return []uint32{16, 20, 23, 23, 20, 20}, []int64{standby, 0x1000, 1, standby, 5, 7}
 	case strings.Contains(sql, "pg_stat_replication"): // asynchronous, and no standby
 		return []uint32{25, 25, 25, 25, 20}, []int64{1, 1, 1, 1, 0}
-	case strings.Contains(sql, "_lsn()"): // a guard or a stamp
+	case strings.Contains(sql, "received_tli"): // a guard
+		return []uint32{20, 23, 20}, []int64{0x1000, 1, 5}
+	case strings.Contains(sql, "_lsn()"): // a stamp
 		return []uint32{20, 23}, []int64{0x1000, 1}
 	case strings.Contains(sql, "synchronous_commit"):
 		return []uint32{25}, []int64{0}

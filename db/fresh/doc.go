@@ -36,7 +36,8 @@
 //     lives: a server that restarts ends its connections.
 //  3. A standby that has replayed an LSN of a timeline has replayed everything
 //     before it on that timeline. Guard, sample and token all carry the
-//     timeline, and those of different timelines are never compared.
+//     timeline, and those of different timelines are never compared. That of a
+//     standby is what the monitor has proven of this run of the server (ancestry.go).
 //  4. A connection may remember what it has itself seen, by 2. It never accepts a
 //     read on what another connection, or the monitor, has seen of the node: that
 //     may have been another run of the server.

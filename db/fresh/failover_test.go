@@ -43,7 +43,9 @@ func TestFollowsAPromotion(t *testing.T) {
 		}
 	}
 	dbtest.Do(t, stranded.Rejoin)
-	dbtest.Eventually(t, "the standby serves again", func() bool {
+	primary := b.Admin(t, successor)
+	dbtest.Eventually(t, "the standby serves again, once it has replayed something of the new timeline", func() bool {
+		b.writeSomething(t, primary)
 		n, served := b.read(t, fresh.Bounded(5*second), fresh.Position{})
 		if n != 2 {
 			t.Fatalf("n = %d from %+v", n, served)
@@ -59,7 +61,9 @@ func TestServesOnWhenTheNextPrimaryDiesToo(t *testing.T) {
 	b := setupOn(t, dbtest.NewOn(t, lateConfig()), func(c *fresh.Config) { c.GuardEvery = 1 }) // each read is guarded
 	successor, left := b.failOver(t)
 	token := b.add(t)
+	primary := b.Admin(t, successor)
 	dbtest.Eventually(t, "the one that followed serves", func() bool {
+		b.writeSomething(t, primary)
 		_, served, err := b.tryRead(t, fresh.Session(), token)
 		return err == nil && served.Node == left.Name() && !served.Stale
 	})
@@ -76,6 +80,12 @@ func TestServesOnWhenTheNextPrimaryDiesToo(t *testing.T) {
 			t.Fatalf("with a token of %s: n = %d from %+v: %v", token, n, served, err)
 		}
 	})
+}
+
+// writeSomething gives standbys something to replay, and changes nothing.
+func (b *bench) writeSomething(t *testing.T, primary *pgx.Conn) {
+	t.Helper()
+	b.exec(t, primary, "SELECT pg_logical_emit_message(true, '', 'something')")
 }
 
 // lateConfig keeps the control file of a standby late: each page that is written to disk

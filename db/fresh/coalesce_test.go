@@ -89,6 +89,18 @@ func (k *kiosk) gather(t *testing.T, tokens ...fresh.Position) (readers []*reade
 	return readers
 }
 
+// round has so many gather behind a read ahead, lets that go, and returns the read that has
+// begun for them.
+func (k *kiosk) round(t *testing.T, tokens ...fresh.Position) (readers []*reader, begun *paused) {
+	t.Helper()
+	ahead := k.ask(t, nobody)
+	first := k.begun(t)
+	readers = k.gather(t, tokens...)
+	first.end <- nil
+	ahead.wait(t)
+	return readers, k.begun(t)
+}
+
 // begun returns the read that has begun.
 func (k *kiosk) begun(t *testing.T) *paused {
 	t.Helper()
@@ -180,12 +192,8 @@ func TestATokenIsNotCatching(t *testing.T) {
 	k.serve(t, fresh.Bounded(time.Hour).Else(fresh.ServeStale))
 	k.covered(t, token)
 	for _, tokens := range [][]fresh.Position{{nobody, token, nobody}, {token, nobody, nobody}} {
-		alone := k.ask(t, nobody)
-		first := k.begun(t)
-		readers := k.gather(t, tokens...)
-		first.end <- nil
-		alone.wait(t)
-		k.begun(t).end <- nil // of the round
+		readers, round := k.round(t, tokens...)
+		round.end <- nil
 		k.begun(t).end <- nil // of who has the token
 		for i, r := range readers {
 			r.wait(t)
@@ -209,12 +217,8 @@ func TestATokenWithinTheBudgetTakesPart(t *testing.T) {
 	k.serve(t, fresh.Bounded(time.Hour), func(c *fresh.Config) { c.Metrics = prometheus.NewRegistry() })
 	k.covered(t, token)
 	k.awaitReplica(t, k.policy)
-	alone := k.ask(t, nobody)
-	first := k.begun(t)
-	readers := k.gather(t, nobody, token)
-	first.end <- nil
-	alone.wait(t)
-	k.begun(t).end <- nil
+	readers, round := k.round(t, nobody, token)
+	round.end <- nil
 	for _, r := range readers {
 		if r.wait(t); r.n != 1 || r.err != nil || r.served.Primary {
 			t.Errorf("a reader was told %d, %+v, %v", r.n, r.served, r.err)
@@ -237,13 +241,8 @@ func TestATokenWithinTheBudgetTakesPart(t *testing.T) {
 // Whose request writes while it waits reads again: what was proven no longer is for them.
 func TestWhoWritesMeanwhileReadsAgain(t *testing.T) {
 	k := newKiosk(t)
-	alone := k.ask(t, nobody)
-	first := k.begun(t)
-	readers := k.gather(t, nobody, nobody)
+	readers, round := k.round(t, nobody, nobody)
 	writer := readers[1]
-	first.end <- nil
-	alone.wait(t)
-	round := k.begun(t)
 	err := k.router.Write(fresh.WithCarrier(t.Context(), writer.session), func(ctx context.Context, tx fresh.WriteTx) error {
 		_, err := tx.Exec(ctx, addOne)
 		return err
@@ -292,12 +291,7 @@ func TestWhoJustWroteReadsAlone(t *testing.T) {
 // A client that leaves, the one that reads for the others as well, takes nothing from them.
 func TestWhoLeavesARoundKeepsNobody(t *testing.T) {
 	k := newKiosk(t)
-	alone := k.ask(t, nobody)
-	first := k.begun(t)
-	readers := k.gather(t, nobody, nobody, nobody)
-	first.end <- nil
-	alone.wait(t)
-	round := k.begun(t)
+	readers, round := k.round(t, nobody, nobody, nobody)
 	leader, follower, last := readers[0], readers[1], readers[2]
 	leader.leave()
 	follower.leave()
@@ -318,12 +312,7 @@ func TestWhoLeavesARoundKeepsNobody(t *testing.T) {
 // A read that nobody waits for any more ends.
 func TestARoundEndsWithItsReaders(t *testing.T) {
 	k := newKiosk(t)
-	alone := k.ask(t, nobody)
-	first := k.begun(t)
-	readers := k.gather(t, nobody, nobody, nobody)
-	first.end <- nil
-	alone.wait(t)
-	round := k.begun(t)
+	readers, round := k.round(t, nobody, nobody, nobody)
 	for _, r := range readers {
 		r.leave()
 	}
@@ -344,13 +333,9 @@ func TestARoundEndsWithItsReaders(t *testing.T) {
 // request in which it is reported, and the others read for themselves.
 func TestARoundThatFails(t *testing.T) {
 	k := newKiosk(t)
-	alone := k.ask(t, nobody)
-	first := k.begun(t)
-	readers := k.gather(t, nobody, nobody)
-	first.end <- nil
-	alone.wait(t)
+	readers, round := k.round(t, nobody, nobody)
 	failure := errors.New("no such thing")
-	k.begun(t).end <- failure
+	round.end <- failure
 	for _, r := range readers {
 		if r.wait(t); !errors.Is(r.err, failure) {
 			t.Errorf("a reader was told %v", r.err)
@@ -359,7 +344,7 @@ func TestARoundThatFails(t *testing.T) {
 	k.finished(t)
 
 	ahead := k.ask(t, nobody)
-	first = k.begun(t)
+	first := k.begun(t)
 	recovered := make(chan any, 1)
 	go func() {
 		defer func() { recovered <- recover() }()
